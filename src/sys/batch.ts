@@ -1,0 +1,177 @@
+/**
+ * Many datagrams in one system call: recvmmsg and sendmmsg.
+ *
+ * A batch has `most` places. The caller says where in its arena the octets of each are and who the
+ * peer is; the kernel's structures lie in an arena of the batch's own. With UDP_GRO a datagram that
+ * came is several of one peer in a row, `segment` octets each (the last may be shorter); with
+ * UDP_SEGMENT one that goes is cut so by the kernel.
+ *
+ * Per place: mmsghdr (64) | iovec (16) | sockaddr (32) | control (32).
+ */
+import { Arena, addressOf } from './arena.ts'
+import { IPPROTO_UDP, MSG_DONTWAIT, MSG_NOSIGNAL, UDP_GRO, UDP_SEGMENT } from './constants.ts'
+import { failure } from './io.ts'
+import { libc } from './libc.ts'
+import { CMSG_LEN, setMsghdr } from './message.ts'
+import { setPointer } from './scratch.ts'
+import { type Endpoint, getSockaddr, SOCKADDR6_LEN, setSockaddr } from './sockaddr.ts'
+
+const MMSGHDR_LEN = 64
+const IOVEC_LEN = 16
+const SOCKADDR_ROOM = 32
+const CONTROL_ROOM = 32
+const PLACE_LEN = MMSGHDR_LEN + IOVEC_LEN + SOCKADDR_ROOM + CONTROL_ROOM
+
+// Within mmsghdr: struct msghdr, then how many octets came or went.
+const NAME_LEN = 8
+const CONTROL_FIELD = 32
+const CONTROL_FIELD_LEN = 40
+const FLAGS = 48
+const TRANSFERRED = 56
+
+export class Batch {
+  readonly most: number
+  /** Where the octets of each datagram are, and how many: for recvMany the room, then what came. */
+  readonly at: Int32Array
+  readonly len: Int32Array
+  /** The room for each datagram that comes. */
+  readonly room: Int32Array
+  /** The peer of each. Write into `peers[i].words` and `.port`, do not replace them. */
+  readonly peers: readonly Endpoint[]
+  /** Octets in one segment of it; 0 when it is a single datagram. */
+  readonly segment: Int32Array
+  /** msg_flags of what came: MSG_TRUNC when it was larger than the room. */
+  readonly flags: Int32Array
+  readonly #view: DataView
+  readonly #base: number
+
+  constructor(most: number) {
+    const arena = new Arena(most * PLACE_LEN)
+    this.most = most
+    this.at = new Int32Array(most)
+    this.len = new Int32Array(most)
+    this.room = new Int32Array(most)
+    this.peers = Array.from({ length: most }, () => ({ words: new Int32Array(4), port: 0 }))
+    this.segment = new Int32Array(most)
+    this.flags = new Int32Array(most)
+    this.#view = arena.view
+    this.#base = addressOf(arena, 0, arena.size)
+    for (let i = 0; i < most; i++) this.#link(i)
+  }
+
+  /** The pointers between the structures of a place never change. */
+  #link(i: number): void {
+    const place = i * MMSGHDR_LEN
+    const name = this.#base + this.#sockaddr(i)
+    setMsghdr(this.#view, place, name, 0, this.#base + this.#iovec(i), 1, 0, 0)
+  }
+
+  /**
+   * Receives what is there, at most `count` datagrams, into `at[i]`, `room[i]` of the arena; returns
+   * how many came, with `len`, `peers`, `segment`, `flags` of each, or -errno.
+   */
+  receive(fd: number, arena: Arena, count: number = this.most): number {
+    const view = this.#view
+    this.#check(0, count)
+    for (let i = 0; i < count; i++) {
+      const place = i * MMSGHDR_LEN
+      const iovec = this.#iovec(i)
+      const room = this.room[i]!
+      setPointer(view, iovec, addressOf(arena, this.at[i]!, room))
+      view.setInt32(iovec + 8, room, true)
+      view.setInt32(place + NAME_LEN, SOCKADDR6_LEN, true)
+      setPointer(view, place + CONTROL_FIELD, this.#base + this.#control(i))
+      view.setInt32(place + CONTROL_FIELD_LEN, CONTROL_ROOM, true)
+    }
+    for (;;) {
+      const n = libc().recvmmsg(fd, this.#base, count, MSG_DONTWAIT, 0)
+      if (n >= 0) {
+        for (let i = 0; i < n; i++) this.#arrived(i)
+        return n
+      }
+      const failed = failure()
+      if (failed < 0) return failed
+    }
+  }
+
+  #arrived(i: number): void {
+    const view = this.#view
+    const place = i * MMSGHDR_LEN
+    this.len[i] = view.getInt32(place + TRANSFERRED, true)
+    this.flags[i] = view.getInt32(place + FLAGS, true)
+    this.segment[i] = 0
+    if (view.getInt32(place + NAME_LEN, true) > 0) {
+      getSockaddr(view, this.#sockaddr(i), this.peers[i]!)
+    }
+    const control = this.#control(i)
+    if (
+      view.getInt32(place + CONTROL_FIELD_LEN, true) >= CMSG_LEN + 4 &&
+      view.getInt32(control + 8, true) === IPPROTO_UDP &&
+      view.getInt32(control + 12, true) === UDP_GRO
+    ) {
+      this.segment[i] = view.getInt32(control + CMSG_LEN, true)
+    }
+  }
+
+  /**
+   * Sends datagrams [from, from + count); returns how many went, or -errno of the first. A socket
+   * that is connected is told so by `connected`: then the peers are not looked at.
+   */
+  send(fd: number, arena: Arena, from: number, count: number, connected = false): number {
+    const view = this.#view
+    this.#check(from, count)
+    for (let i = from; i < from + count; i++) {
+      const place = i * MMSGHDR_LEN
+      const iovec = this.#iovec(i)
+      const len = this.len[i]!
+      setPointer(view, iovec, addressOf(arena, this.at[i]!, len))
+      view.setInt32(iovec + 8, len, true)
+      const nameLen = connected ? 0 : setSockaddr(view, this.#sockaddr(i), this.peers[i]!, 0)
+      view.setInt32(place + NAME_LEN, nameLen, true)
+      this.#cut(i, place)
+    }
+    for (;;) {
+      const n = libc().sendmmsg(fd, this.#base + from * MMSGHDR_LEN, count, MSG_NOSIGNAL)
+      if (n >= 0) return n
+      const failed = failure()
+      if (failed < 0) return failed
+    }
+  }
+
+  /** The control message that asks for segments, when there is more than one. */
+  #cut(i: number, place: number): void {
+    const view = this.#view
+    const segment = this.segment[i]!
+    if (segment === 0 || segment >= this.len[i]!) {
+      setPointer(view, place + CONTROL_FIELD, 0)
+      view.setInt32(place + CONTROL_FIELD_LEN, 0, true)
+      return
+    }
+    const control = this.#control(i)
+    setPointer(view, place + CONTROL_FIELD, this.#base + control)
+    view.setInt32(place + CONTROL_FIELD_LEN, CMSG_LEN + 8, true)
+    view.setInt32(control, CMSG_LEN + 2, true)
+    view.setInt32(control + 4, 0)
+    view.setInt32(control + 8, IPPROTO_UDP, true)
+    view.setInt32(control + 12, UDP_SEGMENT, true)
+    view.setUint16(control + CMSG_LEN, segment, true)
+  }
+
+  #check(from: number, count: number): void {
+    if (!(from >= 0 && count >= 0 && from + count <= this.most)) {
+      throw new RangeError(`datagrams ${from} to ${from + count} of a batch of ${this.most}`)
+    }
+  }
+
+  #iovec(i: number): number {
+    return this.most * MMSGHDR_LEN + i * IOVEC_LEN
+  }
+
+  #sockaddr(i: number): number {
+    return this.most * (MMSGHDR_LEN + IOVEC_LEN) + i * SOCKADDR_ROOM
+  }
+
+  #control(i: number): number {
+    return this.most * (MMSGHDR_LEN + IOVEC_LEN + SOCKADDR_ROOM) + i * CONTROL_ROOM
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Message headers, and the queue of errors: with IP_RECVERR or IPV6_RECVERR a socket keeps each ICMP
+ * error that came back, with the datagram it is about.
+ *
+ *   struct msghdr                                     struct cmsghdr, then the extended error
+ *   0      8       16     24       32        40 48    0      8       12     16       20     21     22
+ *   | name | n.len | iov  | iovlen | control | c.len  | len  | level | type | errno  | orig | type | code
+ *
+ * then at 24 the information (the MTU), at 28 data, at 32 the sockaddr of who sent the ICMP message.
+ */
+import type { Arena } from './arena.ts'
+import { IP_RECVERR, IPPROTO_IP, IPPROTO_IPV6, IPV6_RECVERR, MSG_ERRQUEUE } from './constants.ts'
+import { failure } from './io.ts'
+import { libc } from './libc.ts'
+import {
+  CONTROL,
+  CONTROL_LEN,
+  fillIovec,
+  MSGHDR,
+  SOCKADDR,
+  scratch,
+  setPointer,
+} from './scratch.ts'
+import { type Endpoint, getSockaddr, SOCKADDR6_LEN } from './sockaddr.ts'
+
+/** struct cmsghdr, and the alignment of one. */
+export const CMSG_LEN = 16
+const CMSG_ALIGN = 8
+const EXTENDED_ERROR_LEN = 16
+
+/** Writes a struct msghdr at `at`; addresses of 0 are null pointers. */
+export function setMsghdr(
+  view: DataView,
+  at: number,
+  name: number,
+  nameLen: number,
+  iovecs: number,
+  count: number,
+  control: number,
+  controlLen: number,
+): void {
+  setPointer(view, at, name)
+  view.setInt32(at + 8, nameLen, true)
+  view.setInt32(at + 12, 0)
+  setPointer(view, at + 16, iovecs)
+  view.setInt32(at + 24, count, true)
+  view.setInt32(at + 28, 0)
+  setPointer(view, at + 32, control)
+  view.setInt32(at + 40, controlLen, true)
+  view.setInt32(at + 44, 0)
+  view.setInt32(at + 48, 0)
+  view.setInt32(at + 52, 0)
+}
+
+/** An error taken from a socket's queue. Made once and overwritten. */
+export class QueuedError {
+  /** What the error means, as a number > 0: ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, … */
+  errno = 0
+  /** SO_EE_ORIGIN_LOCAL, _ICMP or _ICMP6. */
+  origin = 0
+  /** The ICMP message's type and code. */
+  type = 0
+  code = 0
+  /** For EMSGSIZE: the path's MTU. */
+  info = 0
+  /** The sender of the ICMP message; `::` when there is none. */
+  readonly offender: Endpoint = { words: new Int32Array(4), port: 0 }
+  /** Where the datagram that it is about was sent to. */
+  readonly destination: Endpoint = { words: new Int32Array(4), port: 0 }
+}
+
+/**
+ * Takes one error from the queue, and the start of the datagram that it is about into [at, at + len).
+ * Returns how many octets of that came, or -errno: -EAGAIN when the queue is empty.
+ */
+export function readErrorQueue(
+  fd: number,
+  arena: Arena,
+  at: number,
+  len: number,
+  error: QueuedError,
+): number {
+  const { view, base } = scratch()
+  const iovec = fillIovec(arena, at, len)
+  for (;;) {
+    setMsghdr(view, MSGHDR, base + SOCKADDR, SOCKADDR6_LEN, iovec, 1, base + CONTROL, CONTROL_LEN)
+    const n = libc().recvmsg(fd, base + MSGHDR, MSG_ERRQUEUE)
+    if (n >= 0) {
+      parse(view, error)
+      return n
+    }
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
+function parse(view: DataView, error: QueuedError): void {
+  getSockaddr(view, SOCKADDR, error.destination)
+  error.errno = 0
+  const end = CONTROL + Math.min(view.getInt32(MSGHDR + 40, true), CONTROL_LEN)
+  for (let at = CONTROL; at + CMSG_LEN <= end; ) {
+    const len = view.getInt32(at, true)
+    if (len < CMSG_LEN || at + len > end) return
+    const level = view.getInt32(at + 8, true)
+    const type = view.getInt32(at + 12, true)
+    const isError =
+      (level === IPPROTO_IP && type === IP_RECVERR) ||
+      (level === IPPROTO_IPV6 && type === IPV6_RECVERR)
+    if (isError && len >= CMSG_LEN + EXTENDED_ERROR_LEN + SOCKADDR6_LEN - 12) {
+      parseError(view, at + CMSG_LEN, error)
+      return
+    }
+    at += Math.ceil(len / CMSG_ALIGN) * CMSG_ALIGN
+  }
+}
+
+function parseError(view: DataView, at: number, error: QueuedError): void {
+  error.errno = view.getInt32(at, true)
+  error.origin = view.getUint8(at + 4)
+  error.type = view.getUint8(at + 5)
+  error.code = view.getUint8(at + 6)
+  error.info = view.getUint32(at + 8, true)
+  getSockaddr(view, at + EXTENDED_ERROR_LEN, error.offender)
+}

@@ -1,0 +1,196 @@
+/**
+ * Sockets of the host. Every function returns what the call returns, n ≥ 0, or -errno; none throws
+ * for what the system says and none allocates. Sockets are made not to block and to be closed at
+ * exec. What to do with an address family that does not fit is the kernel's answer (-EAFNOSUPPORT).
+ */
+import { type Arena, addressOf } from './arena.ts'
+import {
+  MSG_NOSIGNAL,
+  SHUT_WR,
+  SO_ERROR,
+  SO_LINGER,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+} from './constants.ts'
+import { failure, readv } from './io.ts'
+import { libc } from './libc.ts'
+import { setMsghdr } from './message.ts'
+import { fillIovecs, LENGTH, MSGHDR, type Places, SOCKADDR, scratch, VALUE } from './scratch.ts'
+import { type Endpoint, getSockaddr, SOCKADDR6_LEN, setSockaddr } from './sockaddr.ts'
+
+export { type Endpoint, familyOf } from './sockaddr.ts'
+
+const MADE = SOCK_NONBLOCK | SOCK_CLOEXEC
+
+export function socket(family: number, type: number, protocol = 0): number {
+  return result(libc().socket(family, type | MADE, protocol))
+}
+
+/** `scope` is the interface's index, for link-local IPv6 addresses. */
+export function bind(fd: number, endpoint: Endpoint, scope = 0): number {
+  const { view, base } = scratch()
+  const len = setSockaddr(view, SOCKADDR, endpoint, scope)
+  return result(libc().bind(fd, base + SOCKADDR, len))
+}
+
+export function listen(fd: number, backlog: number): number {
+  return result(libc().listen(fd, backlog))
+}
+
+/** The new socket; where its peer is goes into `peer`. */
+export function accept(fd: number, peer: Endpoint): number {
+  const { view, base } = scratch()
+  for (;;) {
+    view.setUint32(LENGTH, SOCKADDR6_LEN, true)
+    const accepted = libc().accept4(fd, base + SOCKADDR, base + LENGTH, MADE)
+    if (accepted >= 0) {
+      getSockaddr(view, SOCKADDR, peer)
+      return accepted
+    }
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
+/** -EINPROGRESS is the ordinary answer for TCP. */
+export function connect(fd: number, endpoint: Endpoint, scope = 0): number {
+  const { view, base } = scratch()
+  const len = setSockaddr(view, SOCKADDR, endpoint, scope)
+  return result(libc().connect(fd, base + SOCKADDR, len))
+}
+
+export function send(fd: number, arena: Arena, at: number, len: number): number {
+  const address = addressOf(arena, at, len)
+  for (;;) {
+    const n = libc().send(fd, address, len, MSG_NOSIGNAL)
+    if (n >= 0) return n
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
+export function recv(fd: number, arena: Arena, at: number, len: number): number {
+  const address = addressOf(arena, at, len)
+  for (;;) {
+    const n = libc().recv(fd, address, len, 0)
+    if (n >= 0) return n
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
+/** As `send`, from several places. */
+export function sendv(fd: number, arena: Arena, slices: Places): number {
+  const { view, base } = scratch()
+  setMsghdr(view, MSGHDR, 0, 0, fillIovecs(arena, slices), slices.count, 0, 0)
+  for (;;) {
+    const n = libc().sendmsg(fd, base + MSGHDR, MSG_NOSIGNAL)
+    if (n >= 0) return n
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
+/** As `recv`, into several places. */
+export function recvv(fd: number, arena: Arena, slices: Places): number {
+  return readv(fd, arena, slices)
+}
+
+export function sendTo(
+  fd: number,
+  arena: Arena,
+  at: number,
+  len: number,
+  to: Endpoint,
+  scope = 0,
+): number {
+  const { view, base } = scratch()
+  const address = addressOf(arena, at, len)
+  const addressLen = setSockaddr(view, SOCKADDR, to, scope)
+  for (;;) {
+    const n = libc().sendto(fd, address, len, MSG_NOSIGNAL, base + SOCKADDR, addressLen)
+    if (n >= 0) return n
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
+export function recvFrom(
+  fd: number,
+  arena: Arena,
+  at: number,
+  len: number,
+  from: Endpoint,
+): number {
+  const { view, base } = scratch()
+  const address = addressOf(arena, at, len)
+  for (;;) {
+    view.setUint32(LENGTH, SOCKADDR6_LEN, true)
+    const n = libc().recvfrom(fd, address, len, 0, base + SOCKADDR, base + LENGTH)
+    if (n >= 0) {
+      getSockaddr(view, SOCKADDR, from)
+      return n
+    }
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
+export function shutdownWrite(fd: number): number {
+  return result(libc().shutdown(fd, SHUT_WR))
+}
+
+export function shutdown(fd: number, how: number): number {
+  return result(libc().shutdown(fd, how))
+}
+
+/** The error that waits at the socket, as -errno, and 0 when there is none; it is taken away. */
+export function getError(fd: number): number {
+  const error = getInt(fd, SOL_SOCKET, SO_ERROR)
+  return error > 0 ? -error : error
+}
+
+export function setInt(fd: number, level: number, option: number, value: number): number {
+  const { view, base } = scratch()
+  view.setInt32(VALUE, value, true)
+  return result(libc().setsockopt(fd, level, option, base + VALUE, 4))
+}
+
+/** The value, or -errno: for options whose values are not negative. */
+export function getInt(fd: number, level: number, option: number): number {
+  const { view, base } = scratch()
+  view.setUint32(LENGTH, 4, true)
+  const n = libc().getsockopt(fd, level, option, base + VALUE, base + LENGTH)
+  return n < 0 ? result(n) : view.getInt32(VALUE, true)
+}
+
+/** Makes `close` send a RST (SO_LINGER of no time). */
+export function linger0(fd: number): number {
+  const { view, base } = scratch()
+  view.setInt32(VALUE, 1, true)
+  view.setInt32(VALUE + 4, 0, true)
+  return result(libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, base + VALUE, 8))
+}
+
+/** Where the socket is bound. */
+export function localEndpoint(fd: number, out: Endpoint): number {
+  const { view, base } = scratch()
+  view.setUint32(LENGTH, SOCKADDR6_LEN, true)
+  const n = libc().getsockname(fd, base + SOCKADDR, base + LENGTH)
+  if (n >= 0) getSockaddr(view, SOCKADDR, out)
+  return result(n)
+}
+
+/** Whom the socket is connected to. */
+export function peerEndpoint(fd: number, out: Endpoint): number {
+  const { view, base } = scratch()
+  view.setUint32(LENGTH, SOCKADDR6_LEN, true)
+  const n = libc().getpeername(fd, base + SOCKADDR, base + LENGTH)
+  if (n >= 0) getSockaddr(view, SOCKADDR, out)
+  return result(n)
+}
+
+function result(n: number): number {
+  return n < 0 ? -libc().errno() : n
+}
