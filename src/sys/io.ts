@@ -20,7 +20,15 @@ import {
 } from './constants.ts'
 import { must } from './errors.ts'
 import { libc } from './libc.ts'
-import { BLOCK, BLOCK_LEN, fillIovecs, type Places, scratch, VALUE } from './scratch.ts'
+import {
+  BLOCK,
+  BLOCK_LEN,
+  fillIovecs,
+  fillPrefixedIovecs,
+  type Places,
+  scratch,
+  VALUE,
+} from './scratch.ts'
 
 /** -errno of the call just made; 0 when it is to be made again. */
 export function failure(): number {
@@ -62,6 +70,23 @@ export function writev(fd: number, arena: Arena, slices: Places): number {
   const iovecs = fillIovecs(arena, slices)
   for (;;) {
     const n = libc().writev(fd, iovecs, slices.count)
+    if (n >= 0) return n
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
+/** As `writev`, with the octets at [at, at + len) before those of the slices. */
+export function prefixedWritev(
+  fd: number,
+  arena: Arena,
+  at: number,
+  len: number,
+  slices: Places,
+): number {
+  const iovecs = fillPrefixedIovecs(arena, at, len, slices)
+  for (;;) {
+    const n = libc().writev(fd, iovecs, slices.count + 1)
     if (n >= 0) return n
     const failed = failure()
     if (failed < 0) return failed

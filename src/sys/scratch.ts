@@ -64,10 +64,20 @@ const INVERSE_OF_2_32 = 1 / 0x1_0000_0000
  * modulo 2^32: that is the low half of an address, without a BigInt.
  */
 export function fillIovecs(arena: Arena, slices: Places): number {
+  return fill(arena, slices, 0)
+}
+
+/** The same behind [at, at + len): one iovec more than there are slices. */
+export function fillPrefixedIovecs(arena: Arena, at: number, len: number, slices: Places): number {
+  fillIovec(arena, at, len)
+  return fill(arena, slices, 1)
+}
+
+function fill(arena: Arena, slices: Places, first: number): number {
   const { iovecs, base } = scratch()
   const count = slices.count
-  if (!(count <= MAX_IOVECS)) throw new RangeError(`${count} slices, at most ${MAX_IOVECS}`)
-  for (let i = 0, word = 0; i < count; i++, word += 4) {
+  if (!(count + first <= MAX_IOVECS)) throw new RangeError(`${count} slices are too many`)
+  for (let i = 0, word = first * 4; i < count; i++, word += 4) {
     const len = slices.len[i]!
     const address = addressOf(arena, slices.at[i]!, len)
     iovecs[word] = address

@@ -1,0 +1,45 @@
+/**
+ * From a target to an attached, configured TAP.
+ *
+ * Nothing here keeps the calling thread from its other work for longer than a few system calls, and
+ * it is in its own namespaces again whenever other code runs.
+ */
+import { close } from '../sys/io.ts'
+import { type AttachedTap, type AttachOptions, adopt, attach } from './attach.ts'
+import { type Configuration, configure } from './configure.ts'
+import { type NamespaceTarget, openInside } from './enter.ts'
+import { isInterfaceName } from './interface-request.ts'
+
+/** Where the TAP is to be: in namespaces, or a descriptor that is one already. */
+export type TapTarget = NamespaceTarget | { readonly fd: number }
+
+export interface OpenTapOptions extends AttachOptions {
+  /** The name of the interface: made when there is none. Not looked at with a descriptor. */
+  readonly name?: string
+  /** Bring it up and give it these addresses. Not possible with a descriptor. */
+  readonly configure?: Configuration | undefined
+}
+
+/** Opens the TAP. The descriptor is ours from then on: `new Tap(…).close()` gives it back. */
+export async function openTap(
+  target: TapTarget,
+  options: OpenTapOptions = {},
+): Promise<AttachedTap> {
+  const { name = 'tap0', configure: configuration } = options
+  if ('fd' in target) {
+    if (configuration) throw new TypeError('a TAP given as a descriptor cannot be configured')
+    return adopt(target.fd, options)
+  }
+  if (!isInterfaceName(name)) throw new TypeError(`not a name of an interface: ${name}`)
+  const { tun, socket } = await openInside(target, configuration !== undefined)
+  try {
+    const attached = attach(tun, name, options)
+    if (configuration) configure(socket, attached.name, configuration)
+    return attached
+  } catch (error) {
+    close(tun)
+    throw error
+  } finally {
+    if (socket >= 0) close(socket)
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * The TAP as a link: frames in, frames out, one system call each and nothing allocated.
+ *
+ * With a vnet header (virtio.ts) a frame has up to 64 KiB of text and its transport checksum is not
+ * computed by anyone: the kernel cuts and sums only what leaves the machine. Without it, `segment`
+ * does both in software; the stack above does not notice.
+ *
+ * What the device says, and what it means (KERNEL.md calls these tried):
+ *
+ *   EAGAIN         nothing there; on write: the queue is full, a drop
+ *   EIO on write   the interface is down: a drop, and flows stay
+ *   EBADFD         the interface was deleted: the end, told to the caller
+ */
+import type { Arrival, Departure, Link } from '../stack/link.ts'
+import type { Arena } from '../sys/arena.ts'
+import { EAGAIN, EBADF, EBADFD, EIO, ENODEV } from '../sys/constants.ts'
+import { close, prefixedWritev, read } from '../sys/io.ts'
+import { type AttachedTap, detach, type Offload } from './attach.ts'
+import * as virtio from './virtio.ts'
+
+/** Room for one frame: at MTU 65520 it has 65,544 octets with its headers. */
+export const SLOT_LEN: number = 68 * 1024
+
+/** struct tun_pi, before all else when the TAP was made without IFF_NO_PI. */
+const PACKET_INFORMATION_LEN = 4
+
+/** What went through, and what did not and why. */
+export class TapCounters {
+  received = 0
+  receivedOctets = 0
+  sent = 0
+  sentOctets = 0
+  /** Frames to the guest that were lost because the interface is down. */
+  droppedDown = 0
+  /** … because the kernel had no room. */
+  droppedFull = 0
+  /** … because the kernel refused the frame. */
+  droppedRefused = 0
+  /** Frames from the guest without a frame in them. */
+  droppedShort = 0
+}
+
+export class Tap implements Link {
+  readonly fd: number
+  readonly name: string
+  readonly mtu: number
+  /** What may be left to the link. */
+  readonly offload: Offload
+  readonly counters: TapCounters = new TapCounters()
+  readonly #attached: AttachedTap
+  readonly #arena: Arena
+  /** What stands before a frame: packet information and vnet header, either may be missing. */
+  readonly #prefixLen: number
+  readonly #vnet: number
+  readonly #slot: number
+  readonly #out: number
+
+  constructor(attached: AttachedTap, arena: Arena, mtu: number) {
+    this.fd = attached.fd
+    this.name = attached.name
+    this.mtu = mtu
+    this.offload = attached.offload
+    this.#attached = attached
+    this.#arena = arena
+    this.#vnet = attached.packetInformation ? PACKET_INFORMATION_LEN : 0
+    this.#prefixLen = this.#vnet + attached.headerLen
+    this.#out = arena.reserve(this.#prefixLen)
+    // Such that the IP header lies at a multiple of four: it follows the Ethernet header's 14.
+    const shift = (4 - ((this.#prefixLen + 14) % 4)) % 4
+    this.#slot = arena.reserve(SLOT_LEN + shift) + shift
+  }
+
+  /**
+   * Reads one frame. Returns its length with `arrival` filled, 0 when there is none, or -errno when
+   * there will never be one again. The octets are good until the next call.
+   *
+   * A frame with NEEDS_CSUM holds only the pseudo-header's sum in its checksum field.
+   */
+  receive(arrival: Arrival): number {
+    const slot = this.#slot
+    const prefixLen = this.#prefixLen
+    for (;;) {
+      const n = read(this.fd, this.#arena, slot, SLOT_LEN)
+      if (n > prefixLen) {
+        arrival.at = slot + prefixLen
+        arrival.end = slot + n
+        arrival.checksummed =
+          this.offload.csum && virtio.isChecksummed(this.#arena.view, slot + this.#vnet)
+        this.counters.received++
+        this.counters.receivedOctets += n - prefixLen
+        return n - prefixLen
+      }
+      if (n < 0) return n === -EAGAIN || n === -EIO ? 0 : n
+      // A read of 0 octets is the end of what is not a TAP; a device never does it.
+      if (n === 0) return -EBADFD
+      this.counters.droppedShort++
+    }
+  }
+
+  /**
+   * Writes one frame. Returns its length, 0 when it was dropped (and counted), or -errno when the
+   * device is gone. The frame's octets may be used again at once.
+   */
+  transmit(departure: Departure): number {
+    const total = departure.slices.total
+    if (this.offload.csum) virtio.emit(this.#arena.view, this.#out + this.#vnet, departure)
+    else if (departure.csumStart !== 0) return this.#refuse()
+    const n = prefixedWritev(this.fd, this.#arena, this.#out, this.#prefixLen, departure.slices)
+    if (n >= 0) {
+      this.counters.sent++
+      this.counters.sentOctets += total
+      return total
+    }
+    return this.#lost(n)
+  }
+
+  /** Leaves the device as one expects to find it, and closes it. */
+  close(): void {
+    detach(this.#attached)
+    close(this.fd)
+  }
+
+  #refuse(): number {
+    this.counters.droppedRefused++
+    return 0
+  }
+
+  #lost(error: number): number {
+    switch (-error) {
+      case EBADFD:
+      case EBADF:
+      case ENODEV:
+        return error
+      case EIO:
+        this.counters.droppedDown++
+        return 0
+      case EAGAIN:
+        this.counters.droppedFull++
+        return 0
+      default:
+        this.counters.droppedRefused++
+        return 0
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/** A program of the tests: opens a TAP as it is told, looks whether the guest's kernel is behind it. */
+import { readlinkSync } from 'node:fs'
+import { Arena } from '../../src/sys/arena.ts'
+import type { Configuration } from '../../src/tap/configure.ts'
+import { type OpenTapOptions, openTap, type TapTarget } from '../../src/tap/open.ts'
+import { Tap } from '../../src/tap/tap.ts'
+import { type Findings, probe } from './probe.ts'
+
+export interface Task {
+  target: TapTarget
+  options?: Omit<OpenTapOptions, 'configure'>
+  configure?: Omit<Configuration, 'macAddress'> & { macAddress?: number[] }
+  probe?: boolean
+}
+
+export interface Answer {
+  error?: { message: string; code?: string; syscall?: string }
+  attached?: { name: string; headerLen: number; offload: { csum: boolean; tso: boolean } }
+  findings?: Findings
+  /** Are we where we were? */
+  home: boolean
+  ms: number
+}
+
+const task = JSON.parse(process.argv[2]!) as Task
+const before = readlinkSync('/proc/thread-self/ns/net')
+const start = performance.now()
+const answer: Partial<Answer> = {}
+const arena = new Arena(1 << 20)
+try {
+  const options: OpenTapOptions = { ...task.options }
+  const attached = await openTap(
+    task.target,
+    task.configure ? { ...options, configure: configurationOf(task.configure) } : options,
+  )
+  answer.ms = performance.now() - start
+  answer.attached = attached
+  const tap = new Tap(attached, arena, 1500)
+  if (task.probe) answer.findings = probe(tap, arena)
+  tap.close()
+} catch (error) {
+  const { message, code, syscall } = error as NodeJS.ErrnoException
+  answer.error = { message, ...(code && { code }), ...(syscall && { syscall }) }
+}
+answer.home = readlinkSync('/proc/thread-self/ns/net') === before
+console.log(JSON.stringify(answer))
+
+function configurationOf(given: NonNullable<Task['configure']>): Configuration {
+  const { macAddress, ...rest } = given
+  return macAddress ? { ...rest, macAddress: Uint8Array.from(macAddress) } : rest
+}
