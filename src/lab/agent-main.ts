@@ -12,6 +12,7 @@ import * as net from 'node:net'
 import * as os from 'node:os'
 import { inspect } from 'node:util'
 import type { Answer, Job, Kit } from './agent.ts'
+import { loopbackUp } from './loopback.ts'
 
 const kit: Kit = {
   childProcess,
@@ -23,6 +24,7 @@ const kit: Kit = {
   net,
   os,
   keep: new Map(),
+  loopbackUp,
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   listen: (server, host = '127.0.0.1', port = 0) =>
     new Promise((resolve, reject) => {

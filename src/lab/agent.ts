@@ -19,6 +19,8 @@ export interface Kit {
   os: typeof import('node:os')
   /** Things that a later function needs, by name. */
   keep: Map<string, unknown>
+  /** See loopback.ts. */
+  loopbackUp(address: string): void
   sleep(ms: number): Promise<void>
   /** Listens on a free port, or on `port`, of 127.0.0.1 or `host`; answers the port. */
   listen(server: import('node:net').Server, host?: string, port?: number): Promise<number>

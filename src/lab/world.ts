@@ -24,6 +24,8 @@ export interface Identity {
   gid: number
 }
 
+export const GATEWAY = '10.0.2.2'
+
 /** An address of the "host" that is not its loopback (TEST-NET-1, RFC 5737). */
 export const HOST_ADDRESS = '192.0.2.1'
 
@@ -35,6 +37,7 @@ export class Namespace {
   /** The command line that enters what surrounds it: where its daemon stands. */
   readonly outer: readonly string[]
   readonly #dieWithUs: readonly string[]
+  readonly #programs: Program[] = []
 
   constructor(agent: Agent, outer: readonly string[], kinds: readonly string[]) {
     this.agent = agent
@@ -61,12 +64,22 @@ export class Namespace {
     return this.agent.run(fn, ...args)
   }
 
+  /** Starts a program that runs until it ends, or the namespace does. */
   start(command: readonly string[], options?: ProgramOptions): Program {
-    return new Program([...this.enter, ...this.#dieWithUs, ...command], options)
+    const program = new Program([...this.enter, ...this.#dieWithUs, ...command], options)
+    this.#programs.push(program)
+    return program
   }
 
   execute(command: readonly string[], options?: ProgramOptions): Promise<Ending> {
     return execute([...this.enter, ...this.#dieWithUs, ...command], options)
+  }
+
+  /** Ends what was started in it, and its agent. */
+  async close(): Promise<void> {
+    for (const program of this.#programs) program.kill('SIGKILL')
+    await Promise.all(this.#programs.map((program) => program.ended))
+    await this.agent.close()
   }
 }
 
@@ -83,14 +96,14 @@ export class World {
   readonly host: Namespace
   /** A directory of the world's user: sockets and the like. */
   readonly directory: string
-  readonly #agents: Agent[] = []
+  readonly #namespaces: Namespace[] = []
   readonly #daemons: Daemon[] = []
   readonly #networks = new Set<string>()
 
   private constructor(host: Namespace, directory: string) {
     this.host = host
     this.directory = directory
-    this.#own(host.agent)
+    this.#own(host)
   }
 
   static async open(identity?: Identity): Promise<World> {
@@ -118,8 +131,9 @@ export class World {
     let outer = this.host.enter
     if (podman) {
       const pause = await Agent.start([...outer, 'unshare', '-U', '--map-root-user', '-m'])
-      this.#own(pause)
-      outer = new Namespace(pause, outer, ['-U', '-m']).enter
+      const surrounding = new Namespace(pause, outer, ['-U', '-m'])
+      this.#own(surrounding)
+      outer = surrounding.enter
     }
     const users = podman ? [] : ['--user', `--map-user=${uid}`, `--map-group=${uid}`]
     const agent = await Agent.start([
@@ -128,7 +142,7 @@ export class World {
     ])
     const kinds = podman ? ['-n', '-m'] : ['-U', '-n', '-m']
     const container = new Namespace(agent, outer, kinds)
-    this.#own(agent)
+    this.#own(container)
     const resolvConf = join(this.directory, `resolv.conf.${agent.pid}`)
     fs.writeFileSync(resolvConf, `nameserver ${nameserver}\n`)
     fs.chmodSync(resolvConf, 0o644)
@@ -153,21 +167,21 @@ export class World {
   /** Ends the daemon, then the container. */
   async remove(container: Namespace, daemon?: Daemon): Promise<void> {
     await daemon?.stop()
-    await container.agent.close()
+    await container.close()
   }
 
   /** Ends everything, and throws when a process was left in one of the networks. */
   async close(): Promise<void> {
     await Promise.all(this.#daemons.map((daemon) => daemon.stop()))
-    for (const agent of this.#agents.reverse()) await agent.close()
+    for (const namespace of this.#namespaces.reverse()) await namespace.close()
     const left = await this.#leftovers()
     fs.rmSync(this.directory, { recursive: true, force: true })
     if (left.length > 0) throw new Error(`processes were left behind: ${left.join(', ')}`)
   }
 
-  #own(agent: Agent): void {
-    this.#agents.push(agent)
-    this.#networks.add(fs.readlinkSync(`/proc/${agent.pid}/ns/net`))
+  #own(namespace: Namespace): void {
+    this.#namespaces.push(namespace)
+    this.#networks.add(fs.readlinkSync(`/proc/${namespace.pid}/ns/net`))
   }
 
   /** Kills, and names, what still stands in our networks; a process just ended gets a second to vanish. */
@@ -204,9 +218,9 @@ function withTun(): string[] {
 }
 
 /** In the host's agent: loopback up, a second address, resolv.conf pointing at ourselves. */
-function prepareHost({ childProcess, fs }: Kit, address: string, resolvConf: string): void {
-  childProcess.execFileSync('ip', ['link', 'set', 'lo', 'up'])
-  childProcess.execFileSync('ip', ['addr', 'add', `${address}/32`, 'dev', 'lo'])
+function prepareHost(kit: Kit, address: string, resolvConf: string): void {
+  const { childProcess, fs, loopbackUp } = kit
+  loopbackUp(address)
   fs.writeFileSync(resolvConf, 'nameserver 127.0.0.1\n')
   childProcess.execFileSync('mount', ['--bind', resolvConf, '/etc/resolv.conf'])
 }
