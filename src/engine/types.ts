@@ -1,0 +1,81 @@
+/**
+ * What the control plane knows of a network: how one is asked for, and the handle that it is served by. Types
+ * only, so that the command line can be read and refused before the engine, the stack or koffi is loaded.
+ */
+
+/** How a network is made. Everything in here has been checked. */
+export interface NetworkOptions {
+  /** Where the TAP is: in the namespaces of a process, in a namespace file, or open already. */
+  readonly target:
+    | { readonly pid: number }
+    | { readonly netns: string; readonly userns?: string }
+    | { readonly fd: number }
+  /** The TAP's name; '' for an open one, which has its name. */
+  readonly tapName: string
+  readonly mtu: number
+  /** `network` is in host order, as a signed or unsigned 32-bit number; `prefix` is 1 to 25. */
+  readonly cidr: { readonly network: number; readonly prefix: number }
+  /** Bring the interface up, with addresses and the default route. */
+  readonly configure: boolean
+  /** Six octets. Absent: the kernel's choice. */
+  readonly macAddress?: Uint8Array
+  /** May the guest reach the host's 127.0.0.1 through the gateway's address? */
+  readonly hostLoopback: boolean
+  /** Does the DNS address answer? */
+  readonly dns: boolean
+}
+
+/** A port of the host that leads to a port of a guest. */
+export interface Forward {
+  /** From 1, never used again in one network. */
+  readonly id: number
+  readonly proto: 'tcp' | 'udp'
+  readonly hostAddr: string
+  readonly hostPort: number
+  readonly guestAddr: string
+  readonly guestPort: number
+}
+
+export interface Forwards {
+  /** Rejects with the cause (an address in use, no permission) when the host refuses the port. */
+  add(forward: Omit<Forward, 'id'>): Promise<Forward>
+  list(): Promise<Forward[]>
+  /** False when no forward has this id. */
+  remove(id: number): Promise<boolean>
+}
+
+/** The addresses that follow from the CIDR, in text form. */
+export interface Addresses {
+  readonly network: string
+  readonly netmask: string
+  readonly gateway: string
+  readonly dns: string
+  readonly guest: string
+  readonly dhcpBegin: string
+  readonly dhcpEnd: string
+}
+
+/** Why a network ended. 'closed' is its own `close()`; everything else was not asked for. */
+export interface Ending {
+  readonly reason: 'closed' | 'tap-gone' | 'failed'
+  readonly error?: Error
+}
+
+export interface Network {
+  readonly addresses: Addresses
+  readonly macAddress?: string
+  /** The TAP's descriptor in this process. Only shown (`received tapfd=…`), never used by who reads it. */
+  readonly tapFd?: number
+  readonly forwards: Forwards
+  /** Settles once, when the network has ended for whatever reason. Never rejects. */
+  readonly closed: Promise<Ending>
+  /**
+   * Calls back once, when `fd` hangs up or is in error. Octets on it are left alone. False when `fd` is not open;
+   * true without ever calling back for what cannot hang up (a regular file).
+   */
+  watchHangup(fd: number, callback: () => void): boolean
+  close(): Promise<void>
+}
+
+/** `startNetwork` of network.ts. */
+export type StartNetwork = (options: NetworkOptions) => Promise<Network>
