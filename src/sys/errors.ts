@@ -53,3 +53,11 @@ export function must(result: number, syscall: string, what?: string): number {
   if (result < 0) throw systemError(result, syscall, what)
   return result
 }
+
+/** The errno that a program of the system means by its message ("nsenter: …: Permission denied"). */
+export function errnoFromText(text: string): number | undefined {
+  for (const errno of Object.values(constants.errno)) {
+    if (text.includes(describe(errno))) return errno
+  }
+  return undefined
+}

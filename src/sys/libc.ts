@@ -8,7 +8,8 @@
  */
 import { createRequire } from 'node:module'
 
-const SIGNATURES = {
+/** By name; also for a thread that binds its own (thread.ts). */
+export const SIGNATURES = {
   read: 'int64_t read(int, int64_t, int64_t)',
   write: 'int64_t write(int, int64_t, int64_t)',
   readv: 'int64_t readv(int, int64_t, int)',
@@ -49,7 +50,9 @@ const SIGNATURES = {
 
 type Call = (...args: number[]) => number
 
-export type Libc = { readonly [name in keyof typeof SIGNATURES]: Call } & {
+export type LibcName = keyof typeof SIGNATURES
+
+export type Libc = { readonly [name in LibcName]: Call } & {
   /** errno of this thread: what the call just before it left there. */
   readonly errno: () => number
   /** Where a buffer's octets lie. It stays there: the octets of an ArrayBuffer are off the heap. */

@@ -3,56 +3,100 @@
  * to the namespace in which it was opened; who then says TUNSETIFF or configures through the socket
  * may be anywhere, as long as it has the capabilities over that namespace.
  *
- * 1. We may go there and come back: this thread does both, in one go.
+ *   1. We may go there and come back (root): this thread does both, in one go.        0.1 ms
+ *   2. nsenter(1) goes and opens, we take over (Podman; RootlessKit, any user).         5 ms
+ *   3. There is no nsenter, but we have the capabilities (Podman): a thread goes and ends.  40 ms
+ *
+ * No thread that lives on is ever left in there: it would open the host's sockets inside.
  */
+import { fstatSync, statSync } from 'node:fs'
 import {
   AF_INET,
   CLONE_NEWNET,
+  EINVAL,
+  O_CLOEXEC,
   O_NONBLOCK,
   O_RDONLY,
   O_RDWR,
+  SOCK_CLOEXEC,
   SOCK_DGRAM,
 } from '../sys/constants.ts'
-import { must } from '../sys/errors.ts'
+import { must, type SystemError, systemError } from '../sys/errors.ts'
 import { close, open } from '../sys/io.ts'
-import { mayReturn, ownNetns, setns } from '../sys/namespaces.ts'
+import { isNamespace, mayReturn, owningUserns, ownNetns, setns } from '../sys/namespaces.ts'
 import { socket } from '../sys/socket.ts'
+import { callOnThread, type ThreadCall } from '../sys/thread.ts'
+import { type Inside, TUN_PATH } from './inside.ts'
+import { openByNsenter } from './nsenter.ts'
 
 /** Where the guest is: the namespaces of a process, or files of namespaces. */
 export type NamespaceTarget =
   | { readonly pid: number }
   | { readonly netns: string; readonly userns?: string | undefined }
 
-/** What was opened inside. */
-export interface Inside {
-  /** /dev/net/tun, not attached yet. */
-  readonly tun: number
-  /** An AF_INET datagram socket, for configuration; -1 when it was not asked for. */
-  readonly socket: number
-}
+/** How to get in; 'auto' is the first of the ways above that is open. */
+export type Way = 'auto' | 'return' | 'nsenter' | 'thread'
 
-export const TUN_PATH = '/dev/net/tun'
+const WHAT = 'cannot enter the network namespace'
 
-export async function openInside(target: NamespaceTarget, wantSocket: boolean): Promise<Inside> {
-  const path = 'pid' in target ? `/proc/${target.pid}/ns/net` : target.netns
-  const netns = open(path, O_RDONLY)
+export async function openInside(
+  target: NamespaceTarget,
+  wantSocket: boolean,
+  way: Way = 'auto',
+): Promise<Inside> {
+  const netns = open('pid' in target ? `/proc/${target.pid}/ns/net` : target.netns, O_RDONLY)
+  let userns = -1
   try {
-    if (mayReturn()) return goAndReturn(netns, wantSocket)
-    throw new Error('cannot enter the network namespace')
+    if (!isNamespace(netns)) throw systemError(EINVAL, 'setns(CLONE_NEWNET)', WHAT)
+    if (way === 'return' || (way === 'auto' && mayReturn())) {
+      const inside = goAndReturn(netns, wantSocket)
+      if (inside) return inside
+    }
+    // What this says about a device that is missing is clearer than what a shell would say.
+    close(open(TUN_PATH, O_RDWR))
+    if (way === 'thread') return await openOnThread(netns, wantSocket)
+    userns = usernsOf(target, netns)
+    try {
+      return await openByNsenter(netns, userns, wantSocket)
+    } catch (error) {
+      const isMissing = (error as SystemError).code === 'ENOENT'
+      if (!isMissing || userns >= 0 || way === 'nsenter') throw error
+      return await openOnThread(netns, wantSocket)
+    }
   } finally {
     close(netns)
+    if (userns >= 0) close(userns)
   }
 }
 
-/** Way 1. Nothing else can run on this thread meanwhile: there is no `await` in here. */
-function goAndReturn(netns: number, wantSocket: boolean): Inside {
+/**
+ * The user namespace to enter beforehand, -1 for the one where we are: the one that was named, else
+ * the owner of the network namespace (which need not be the one of a process that lives in it).
+ */
+function usernsOf(target: NamespaceTarget, netns: number): number {
+  let userns = -1
+  if ('netns' in target && target.userns !== undefined) userns = open(target.userns, O_RDONLY)
+  else {
+    userns = owningUserns(netns)
+    if (userns < 0 && 'pid' in target) userns = open(`/proc/${target.pid}/ns/user`, O_RDONLY)
+  }
+  if (userns < 0 || fstatSync(userns).ino !== statSync('/proc/self/ns/user').ino) return userns
+  close(userns)
+  return -1
+}
+
+/**
+ * Nothing else can run on this thread meanwhile: there is no `await` in here. Undefined when the
+ * namespace may not be entered from where we are.
+ */
+function goAndReturn(netns: number, wantSocket: boolean): Inside | undefined {
   const own = ownNetns()
   try {
-    must(setns(netns, CLONE_NEWNET), 'setns(CLONE_NEWNET)', 'cannot enter the network namespace')
+    if (setns(netns, CLONE_NEWNET) < 0) return undefined
     try {
       return openHere(wantSocket)
     } finally {
-      // A thread that stayed would open the host's sockets inside the container.
+      // Cannot happen after `mayReturn`; and to go on in there would be worse than to end.
       if (setns(own, CLONE_NEWNET) < 0) process.abort()
     }
   } finally {
@@ -60,12 +104,27 @@ function goAndReturn(netns: number, wantSocket: boolean): Inside {
   }
 }
 
-/** Opens both in the network namespace of this thread. */
-export function openHere(wantSocket: boolean): Inside {
+function openHere(wantSocket: boolean): Inside {
   const tun = open(TUN_PATH, O_RDWR | O_NONBLOCK)
   if (!wantSocket) return { tun, socket: -1 }
   const inside = socket(AF_INET, SOCK_DGRAM)
   if (inside < 0) {
+    close(tun)
+    must(inside, 'socket', 'cannot open a socket in the network namespace')
+  }
+  return { tun, socket: inside }
+}
+
+async function openOnThread(netns: number, wantSocket: boolean): Promise<Inside> {
+  const calls: ThreadCall[] = [
+    ['setns', netns, CLONE_NEWNET],
+    ['open', TUN_PATH, O_RDWR | O_CLOEXEC, 0],
+  ]
+  if (wantSocket) calls.push(['socket', AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0])
+  const [entered = -EINVAL, tun = -1, inside = -1] = await callOnThread(calls)
+  must(entered, 'setns(CLONE_NEWNET)', WHAT)
+  must(tun, 'open', `cannot open ${TUN_PATH}`)
+  if (wantSocket && inside < 0) {
     close(tun)
     must(inside, 'socket', 'cannot open a socket in the network namespace')
   }

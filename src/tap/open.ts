@@ -7,7 +7,7 @@
 import { close } from '../sys/io.ts'
 import { type AttachedTap, type AttachOptions, adopt, attach } from './attach.ts'
 import { type Configuration, configure } from './configure.ts'
-import { type NamespaceTarget, openInside } from './enter.ts'
+import { type NamespaceTarget, openInside, type Way } from './enter.ts'
 import { isInterfaceName } from './interface-request.ts'
 
 /** Where the TAP is to be: in namespaces, or a descriptor that is one already. */
@@ -18,6 +18,8 @@ export interface OpenTapOptions extends AttachOptions {
   readonly name?: string
   /** Bring it up and give it these addresses. Not possible with a descriptor. */
   readonly configure?: Configuration | undefined
+  /** How to get into the namespace. Default: the first way that is open. */
+  readonly way?: Way | undefined
 }
 
 /** Opens the TAP. The descriptor is ours from then on: `new Tap(…).close()` gives it back. */
@@ -31,7 +33,7 @@ export async function openTap(
     return adopt(target.fd, options)
   }
   if (!isInterfaceName(name)) throw new TypeError(`not a name of an interface: ${name}`)
-  const { tun, socket } = await openInside(target, configuration !== undefined)
+  const { tun, socket } = await openInside(target, configuration !== undefined, options.way)
   try {
     const attached = attach(tun, name, options)
     if (configuration) configure(socket, attached.name, configuration)

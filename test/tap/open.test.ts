@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Answer, Task } from './opener.ts'
-import { AS_ROOT, AS_USER, endAll, holder, isRoot, program, whyNoTap } from './world.ts'
+import { AS_ROOT, AS_USER, endAll, holder, inUserns, isRoot, program, whyNoTap } from './world.ts'
 
 afterEach(endAll)
 
@@ -38,5 +38,30 @@ describe.skipIf(whyNoTap() !== undefined)('opens the TAP', () => {
       const pid = await holder([...AS_USER, 'unshare', '-Urn'])
       expectGuest(await open(AS_ROOT, { target: { pid }, configure: CONFIGURE, probe: true }))
     })
+  })
+
+  test('as an ordinary user, in a namespace of the same user', async () => {
+    const pid = await holder([...AS_USER, 'unshare', '-Urn'])
+    const answer = await open(AS_USER, { target: { pid }, configure: CONFIGURE, probe: true })
+    expectGuest(answer)
+  })
+
+  test('as Podman starts us: root in a user namespace, the host above it', async () => {
+    const pause = await holder([...AS_USER, 'unshare', '-Ur'])
+    const pid = await holder([...inUserns(pause), 'unshare', '-n'])
+    for (const way of ['auto', 'thread'] as const) {
+      const answer = await open(inUserns(pause), {
+        target: { pid },
+        configure: CONFIGURE,
+        probe: true,
+        options: { way },
+      })
+      expectGuest(answer)
+    }
+  })
+
+  test('with keep-id: our user is not root in the namespace', async () => {
+    const pid = await holder([...AS_USER, 'unshare', '-U', '--map-current-user', '-n'])
+    expectGuest(await open(AS_USER, { target: { pid }, configure: CONFIGURE, probe: true }))
   })
 })
