@@ -6,7 +6,7 @@
  *
  * `at` is where the header starts in `v`. Hot.
  */
-import { finish, sum } from './checksum.ts'
+import { finish, fold32, sum } from './checksum.ts'
 
 export const HEADER_LEN = 20
 /** What 16 bits of total length can say (RFC 791 §3.1). */
@@ -68,7 +68,7 @@ export function checksumOk(bytes: Uint8Array, v: DataView, at: number): boolean 
   const e = v.getInt32(at + 16)
   const low = (a & 0xffff) + (b & 0xffff) + (c & 0xffff) + (d & 0xffff) + (e & 0xffff)
   const high = (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16) + (e >>> 16)
-  return finish(low + high) === 0
+  return fold32(low + high) === 0xffff
 }
 
 /** Computes the header's checksum anew after a field was changed. */
@@ -94,7 +94,7 @@ export function emit(
   const addresses = (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff)
   v.setInt32(at, 0x45000000 | totalLen)
   v.setInt32(at + 4, (id << 16) | fragment)
-  v.setInt32(at + 8, (hop << 16) | finish(partial + addresses))
+  v.setInt32(at + 8, (hop << 16) | (~fold32(partial + addresses) & 0xffff))
   v.setInt32(at + 12, src)
   v.setInt32(at + 16, dst)
   return at + HEADER_LEN

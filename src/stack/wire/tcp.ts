@@ -35,7 +35,7 @@ const TIMESTAMP = 8
 const TIMESTAMP_BLOCK = 0x0101080a
 /** A larger shift is taken as this one (RFC 7323 §2.3). */
 export const MAX_WIND_SHIFT = 14
-/** The most SACK blocks that 40 octets of options hold (RFC 2018 §3). */
+/** What 40 octets of options hold (RFC 2018 §3). */
 export const MAX_SACK_BLOCKS = 4
 
 export const srcPort = (v: DataView, at: number): number => v.getUint16(at)
@@ -87,14 +87,13 @@ function parseOptions(v: DataView, at: number, end: number, seg: Segment): void 
   while (at < end) {
     const kind = v.getUint8(at)
     if (kind === END) return
-    if (kind === NOP) {
-      at++
-      continue
+    let len = 1
+    if (kind !== NOP) {
+      if (end - at < 2) return
+      len = v.getUint8(at + 1)
+      if (len < 2 || len > end - at) return
+      parseOption(v, at, kind, len, seg)
     }
-    if (end - at < 2) return
-    const len = v.getUint8(at + 1)
-    if (len < 2 || len > end - at) return
-    parseOption(v, at, kind, len, seg)
     at += len
   }
 }
@@ -127,7 +126,7 @@ export class Segment {
   wnd = 0
   /** The urgent pointer; it means something with URG only. */
   urg = 0
-  /** Where the text starts in the view, and its length. */
+  /** Where the text starts in the view. */
   text = 0
   textLen = 0
   /** SEG.LEN: the text, and one each for SYN and FIN. */
