@@ -1,0 +1,81 @@
+/** A name server for the host of a world, small enough to be sent to its agent: A records, over UDP and TCP. */
+import type { Kit } from './agent.ts'
+
+/**
+ * Answers for `records` (name → IPv4 addresses), at port 53 of `host`; other names do not exist. An answer of more
+ * than 512 octets is truncated over UDP, so that the client asks again over TCP (RFC 1035 §4.2.1).
+ */
+export async function serveDns(
+  { dgram, net, listen, bind, keep }: Kit,
+  records: Record<string, string[]>,
+  host: string = '127.0.0.1',
+): Promise<void> {
+  const HEADER_LEN = 12
+  const TYPE_A = 1
+  const CLASS_IN = 1
+  const NAME_ERROR = 3
+
+  const question = (query: Buffer): { name: string; end: number; type: number } => {
+    const labels: string[] = []
+    let at = HEADER_LEN
+    for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
+      labels.push(query.toString('latin1', at + 1, at + 1 + length))
+      at += 1 + length
+    }
+    return { name: labels.join('.').toLowerCase(), end: at + 5, type: query.readUInt16BE(at + 1) }
+  }
+
+  const record = (address: string): Buffer => {
+    const octets = Buffer.alloc(16)
+    octets.writeUInt16BE(0xc000 | HEADER_LEN, 0) // the question's name
+    octets.writeUInt16BE(TYPE_A, 2)
+    octets.writeUInt16BE(CLASS_IN, 4)
+    octets.writeUInt32BE(60, 6) // TTL, in seconds
+    octets.writeUInt16BE(4, 10)
+    octets.set(address.split('.').map(Number), 12)
+    return octets
+  }
+
+  const answer = (query: Buffer, limit: number): Buffer => {
+    const { name, end, type } = question(query)
+    const addresses = records[name]
+    const answers = type === TYPE_A ? (addresses ?? []).map(record) : []
+    const header = Buffer.from(query.subarray(0, HEADER_LEN))
+    const whole = Buffer.concat([header, query.subarray(HEADER_LEN, end), ...answers])
+    const truncated = whole.length > limit
+    // QR, the question's RD, RA, and TC where needed.
+    whole.writeUInt16BE(0x8080 | (query.readUInt16BE(2) & 0x0100) | (truncated ? 0x0200 : 0), 2)
+    if (!addresses) whole[3]! |= NAME_ERROR
+    whole.writeUInt16BE(1, 4)
+    whole.writeUInt16BE(truncated ? 0 : answers.length, 6)
+    whole.writeUInt32BE(0, 8)
+    return truncated ? whole.subarray(0, end) : whole
+  }
+
+  const count = (what: string): void => {
+    keep.set(what, ((keep.get(what) as number | undefined) ?? 0) + 1)
+  }
+
+  const udp = dgram.createSocket('udp4')
+  udp.on('message', (query, from) => {
+    count('dns udp')
+    udp.send(answer(query, 512), from.port, from.address)
+  })
+  await bind(udp, host, 53)
+
+  const tcp = net.createServer((socket) => {
+    let pending = Buffer.alloc(0)
+    socket.on('error', () => {})
+    socket.on('data', (part: Buffer) => {
+      pending = Buffer.concat([pending, part])
+      while (pending.length >= 2 && pending.length >= 2 + pending.readUInt16BE(0)) {
+        const end = 2 + pending.readUInt16BE(0)
+        const reply = answer(pending.subarray(2, end), 65_535)
+        count('dns tcp')
+        socket.write(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]))
+        pending = pending.subarray(end)
+      }
+    })
+  })
+  await listen(tcp, host, 53)
+}
