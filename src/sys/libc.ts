@@ -67,6 +67,7 @@ interface Koffi {
 }
 
 let bound: Libc | undefined
+let library: ReturnType<Koffi['load']> | undefined
 
 /** The C library, bound at the first call. */
 export function libc(): Libc {
@@ -77,7 +78,7 @@ export function libc(): Libc {
 function bind(): Libc {
   if (process.platform !== 'linux') throw new Error('slipway needs Linux')
   const koffi = createRequire(import.meta.url)('koffi') as Koffi
-  const library = koffi.load(null)
+  library = koffi.load(null)
   const calls: Record<string, unknown> = {
     errno: koffi.errno,
     address: koffi.address,
@@ -85,4 +86,10 @@ function bind(): Libc {
   }
   for (const [name, signature] of Object.entries(SIGNATURES)) calls[name] = library.func(signature)
   return calls as Libc
+}
+
+/** A function of the running program itself, which need not be there; throws when it is not. */
+export function ownFunction(signature: string): Call {
+  libc()
+  return library!.func(signature) as Call
 }

@@ -1,0 +1,129 @@
+/**
+ * A network on the main thread: the data plane with Node's own loop alive beside it.
+ *
+ * Node's epoll fd is one of ours (sys/node-loop.ts). While nothing of Node's is ready, this turns the
+ * data plane within one callback of Node's; as soon as something is, it returns to Node, which runs
+ * its timers, signals and sockets and comes back by `setImmediate`. Node's timers do not show in its
+ * epoll fd, so Node has its turn every NODE_INTERVAL in any case.
+ */
+import { EPERM, EPOLLIN } from '../sys/constants.ts'
+import { must } from '../sys/errors.ts'
+import * as io from '../sys/io.ts'
+import { nodeLoopFd } from '../sys/node-loop.ts'
+import type { Handler } from '../nat/reactor.ts'
+import { openTap } from '../tap/open.ts'
+import { addressesOf, formatAddresses, type SubnetAddresses } from './addresses.ts'
+import { ForwardTable } from './forward-table.ts'
+import { DataPlane } from './plane.ts'
+import type { Addresses, Ending, Network, NetworkOptions } from './types.ts'
+
+/** The most, in ms, by which a timer of Node's is late on an idle network. */
+const NODE_INTERVAL = 250
+
+/** Opens the TAP and lets traffic flow. Rejects with everything undone. */
+export async function startNetwork(options: NetworkOptions): Promise<Network> {
+  const addresses = addressesOf(options.cidr.network, options.cidr.prefix)
+  const { mtu, macAddress } = options
+  const attached = await openTap(options.target, {
+    name: options.tapName,
+    configure: options.configure
+      ? {
+          mtu,
+          address: addresses.guest,
+          netmask: addresses.netmask,
+          gateway: addresses.gateway,
+          macAddress,
+        }
+      : undefined,
+  })
+  try {
+    return new MainThreadNetwork(
+      (onGone) => new DataPlane(attached, { ...options, subnet: options.cidr, addresses }, onGone),
+      addresses,
+      attached.fd,
+    )
+  } catch (error) {
+    io.close(attached.fd)
+    throw error
+  }
+}
+
+class MainThreadNetwork implements Network, Handler {
+  token = -1
+  isPending = false
+  readonly addresses: Addresses
+  readonly tapFd: number
+  readonly forwards: ForwardTable
+  readonly closed: Promise<Ending>
+  readonly #plane: DataPlane
+  #resolveClosed!: (ending: Ending) => void
+  #isClosed = false
+  /** Something of Node's is ready. */
+  #isNodeReady = false
+
+  constructor(
+    create: (onGone: (error: Error) => void) => DataPlane,
+    addresses: SubnetAddresses,
+    tapFd: number,
+  ) {
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    this.#plane = create((error) => this.#end('tap-gone', error))
+    this.addresses = formatAddresses(addresses)
+    this.tapFd = tapFd
+    this.forwards = new ForwardTable(this.#plane.nat, addresses)
+    // Level-triggered: as long as Node has not served what is ready, we come back to it.
+    const fd = nodeLoopFd()
+    must(this.#plane.reactor.add(fd, EPOLLIN, this), 'epoll_ctl', "cannot wait for Node's loop")
+    setImmediate(this.#run)
+  }
+
+  /** Node's epoll fd is ready. */
+  ready(_events: number): void {
+    this.#isNodeReady = true
+  }
+
+  readonly #run = (): void => {
+    if (this.#isClosed) return
+    this.#isNodeReady = false
+    const { reactor } = this.#plane
+    const limit = performance.now() + NODE_INTERVAL
+    try {
+      do this.#plane.turn(limit)
+      while (!this.#isNodeReady && !this.#isClosed && reactor.now < limit)
+    } catch (error) {
+      this.#end('failed', error as Error)
+    }
+    if (!this.#isClosed) setImmediate(this.#run)
+  }
+
+  watchHangup(fd: number, callback: () => void): boolean {
+    const { reactor } = this.#plane
+    if (!io.isOpen(fd)) return false
+    const handler: Handler = {
+      token: -1,
+      isPending: false,
+      ready: () => {
+        reactor.remove(handler)
+        callback()
+      },
+    }
+    // No event is asked for: EPOLLHUP and EPOLLERR are always told, octets on it never.
+    const result = reactor.add(fd, 0, handler)
+    if (result !== -EPERM) must(result, 'epoll_ctl', `cannot wait for descriptor ${fd}`)
+    return true
+  }
+
+  async close(): Promise<void> {
+    this.#end('closed')
+  }
+
+  #end(reason: Ending['reason'], error?: Error): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#plane.close()
+    this.#resolveClosed(error === undefined ? { reason } : { reason, error })
+  }
+}
+

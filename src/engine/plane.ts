@@ -1,0 +1,144 @@
+/**
+ * The data plane: a TAP, the stack and the NAT in one loop. It does not care on which thread it
+ * runs; whoever owns it calls `turn` again and again.
+ */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { Nat } from '../nat/nat.ts'
+import { type Handler, Reactor } from '../nat/reactor.ts'
+import { Arrival } from '../stack/link.ts'
+import { Stack } from '../stack/stack.ts'
+import { Arena } from '../sys/arena.ts'
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
+import { must, systemError } from '../sys/errors.ts'
+import type { AttachedTap } from '../tap/attach.ts'
+import { Tap } from '../tap/tap.ts'
+import type { SubnetAddresses } from './addresses.ts'
+
+export interface PlaneOptions {
+  readonly mtu: number
+  readonly subnet: { readonly network: number; readonly prefix: number }
+  readonly addresses: SubnetAddresses
+  readonly hostLoopback: boolean
+  readonly dns: boolean
+}
+
+/**
+ * Ours: address space for frames and rings. Pages are taken when they are touched, so an idle
+ * network has a fraction of it; 16,000 chunks of 16 KiB bound what all flows may buffer.
+ */
+const MEMORY = 256 * 1024 * 1024
+/** Ours: several super-segments in flight fill the path; more would only be in the cache's way. */
+const SEND_BUFFER = 1024 * 1024
+const RECEIVE_BUFFER = 1024 * 1024
+/** Fairness, and one ACK a batch: frames read from the TAP before what they made due is sent. */
+const FRAMES = 16
+/** Descriptors that are not flows': the TAP, Node's, the API's clients. */
+const RESERVED_DESCRIPTORS = 32
+
+export class DataPlane implements Handler {
+  token = -1
+  isPending = false
+  readonly reactor: Reactor = new Reactor()
+  readonly stack: Stack
+  readonly nat: Nat
+  readonly #tap: Tap
+  readonly #arrival = new Arrival()
+  readonly #onGone: (error: Error) => void
+
+  /** `onGone` is called when the TAP will never give a frame again. */
+  constructor(attached: AttachedTap, options: PlaneOptions, onGone: (error: Error) => void) {
+    const { mtu, subnet, addresses } = options
+    const arena = new Arena(MEMORY)
+    this.#onGone = onGone
+    this.#tap = new Tap(attached, arena, mtu)
+    const own = 32 * 1024 * 1024 // what the link and the NAT reserve for themselves below
+    const descriptors = Math.max(16, descriptorLimit() - RESERVED_DESCRIPTORS)
+    this.stack = new Stack({
+      memory: arena,
+      at: arena.reserve(MEMORY - own - arena.used),
+      end: MEMORY - own,
+      link: this.#tap,
+      mtu,
+      mac: gatewayMac(),
+      subnet,
+      addresses: [addresses.gateway, addresses.dns],
+      limits: {
+        sendBuffer: SEND_BUFFER,
+        receiveBuffer: RECEIVE_BUFFER,
+        connections: descriptors,
+        requests: Math.min(4096, descriptors),
+      },
+      random: () => randomBytes(4).readInt32LE(),
+    })
+    this.nat = new Nat(
+      arena,
+      this.reactor,
+      {
+        subnet,
+        gateway: addresses.gateway,
+        dnsAddress: addresses.dns,
+        hostLoopback: options.hostLoopback,
+        dns: options.dns,
+        limits: { datagramFlows: Math.max(16, descriptors >> 1) },
+      },
+      this.stack,
+    )
+    this.stack.upper = this.nat
+    must(this.reactor.add(attached.fd, EPOLLIN | EPOLLET, this), 'epoll_ctl', 'cannot wait for TAP')
+  }
+
+  /** Waits for events, until `limit` at the latest, and does what they ask for. */
+  turn(limit: number): void {
+    const { reactor, stack, nat } = this
+    reactor.turn(Math.min(stack.deadline(), nat.deadline(), limit))
+    const { now } = reactor
+    if (stack.deadline() <= now) stack.timeout(now)
+    if (nat.deadline() <= now) nat.timeout(now)
+    stack.flush(now)
+  }
+
+  /** The TAP has frames. */
+  ready(events: number): void {
+    const { stack, reactor } = this
+    const arrival = this.#arrival
+    for (let i = 0; i < FRAMES; i++) {
+      const n = this.#tap.receive(arrival)
+      if (n > 0) stack.receive(arrival, reactor.now)
+      else {
+        stack.flush(reactor.now)
+        if (n < 0) this.#gone(systemError(-n, 'read', 'cannot read from TAP'))
+        else if (events & (EPOLLERR | EPOLLHUP)) this.#gone(new Error('the TAP was deleted'))
+        return
+      }
+    }
+    stack.flush(reactor.now)
+    reactor.again(this)
+  }
+
+  #gone(error: Error): void {
+    this.reactor.remove(this)
+    this.#onGone(error)
+  }
+
+  close(): void {
+    this.nat.destroy()
+    this.reactor.remove(this)
+    this.#tap.close()
+    this.reactor.close()
+  }
+}
+
+/** How many descriptors this process may have (getrlimit(2): RLIMIT_NOFILE, the soft limit). */
+function descriptorLimit(): number {
+  const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
+  return line ? Number(line[1]) : 1024
+}
+
+/** Ours is locally administered, and another for each network: they may meet on a bridge. */
+function gatewayMac(): Uint8Array {
+  const mac = randomBytes(6)
+  mac[0] = (mac[0]! & 0xfc) | 2
+  return mac
+}
+

@@ -1,0 +1,200 @@
+/**
+ * Published ports: sockets of the host whose clients are taken to the guest.
+ *
+ * Theory of Operation
+ *
+ *  TCP. The kernel accepts the client, then the guest is dialled from the client's own address; clients
+ *  on a loopback address, or one of the guest's subnet, appear as the gateway. Is that address and port in
+ *  use already, another port is taken.
+ *
+ *  UDP. One socket for all clients. The guest sees each client's address, and what it sends to
+ *  that address from the published port goes back through this socket to this client.
+ */
+import {
+  EAGAIN,
+  ECONNABORTED,
+  EPOLLET,
+  EPOLLIN,
+  SO_REUSEADDR,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from '../sys/constants.ts'
+import type { Batch } from '../sys/batch.ts'
+import { must } from '../sys/errors.ts'
+import * as io from '../sys/io.ts'
+import * as socket from '../sys/socket.ts'
+import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
+import type { Datagram } from '../stack/stack.ts'
+import { appearance, type Host } from './host.ts'
+import type { Handler } from './reactor.ts'
+import { TcpFlow } from './tcp-flow.ts'
+
+/** As many as the kernel lets wait: net.core.somaxconn bounds it. */
+const BACKLOG = 4096
+/** Fairness: clients accepted in a row. */
+const ACCEPTS = 64
+/** Ours: accept(2) that failed for want of a descriptor is tried again after this many ms. */
+const ACCEPT_RETRY = 100
+/** Ours: clients of one UDP port that are remembered; the oldest is forgotten. */
+const MAX_CLIENTS = 4096
+
+export interface GuestEndpoint {
+  readonly addr: number
+  readonly port: number
+}
+
+export interface Forwarder extends Handler {
+  /** Where the socket is bound. */
+  readonly bound: socket.Endpoint
+  close(): void
+}
+
+/** Binds and listens; throws the system's error when the address cannot be had. */
+function bind(host: socket.Endpoint, type: number): { fd: number; bound: socket.Endpoint } {
+  const fd = must(socket.socket(socket.familyOf(host), type), 'socket')
+  try {
+    if (type === SOCK_STREAM) socket.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+    must(socket.bind(fd, host), 'bind')
+    if (type === SOCK_STREAM) must(socket.listen(fd, BACKLOG), 'listen')
+    const bound = { words: new Int32Array(4), port: 0 }
+    must(socket.localEndpoint(fd, bound), 'getsockname')
+    return { fd, bound }
+  } catch (error) {
+    io.close(fd)
+    throw error
+  }
+}
+
+export class TcpForward implements Forwarder {
+  token = -1
+  isPending = false
+  readonly bound: socket.Endpoint
+  readonly #host: Host
+  readonly #guest: GuestEndpoint
+  readonly #fd: number
+  readonly #client = { words: new Int32Array(4), port: 0 }
+
+  constructor(host: Host, at: socket.Endpoint, guest: GuestEndpoint) {
+    const { fd, bound } = bind(at, SOCK_STREAM)
+    this.#host = host
+    this.#guest = guest
+    this.#fd = fd
+    this.bound = bound
+    must(host.reactor.add(fd, EPOLLIN | EPOLLET, this), 'epoll_ctl')
+  }
+
+  ready(_events: number): void {
+    const { reactor, counters, stack } = this.#host
+    for (let i = 0; i < ACCEPTS; i++) {
+      const fd = socket.accept(this.#fd, this.#client)
+      if (fd >= 0) {
+        if (stack.tcp.connections.size < stack.tcp.limits.connections) this.#forward(fd)
+        else {
+          stack.counters.drop.tcpLimit++
+          socket.linger0(fd)
+          io.close(fd)
+        }
+      } else if (fd === -EAGAIN) {
+        return
+      } else if (fd !== -ECONNABORTED) {
+        counters.resources++
+        return reactor.later(this, ACCEPT_RETRY)
+      }
+    }
+    reactor.again(this)
+  }
+
+  #forward(fd: number): void {
+    const { options, stack, reactor } = this.#host
+    const { addr, port } = this.#guest
+    const src = appearance(options, this.#client.words)
+    key4(key, addr, port, src, this.#client.port)
+    // Two clients that look alike, or one that is in TIME-WAIT: any free port will do.
+    for (let free = 65535; stack.tcp.connections.get(key) !== undefined; free--) {
+      key4(key, addr, port, src, free)
+    }
+    TcpFlow.forward(this.#host, fd, (user) =>
+      stack.tcp.connect(key, stack.neighbours.find(addr), user, reactor.now),
+    )
+  }
+
+  close(): void {
+    this.#host.reactor.remove(this)
+    io.close(this.#fd)
+  }
+}
+
+export class UdpForward implements Forwarder {
+  token = -1
+  isPending = false
+  readonly bound: socket.Endpoint
+  readonly #host: Host
+  readonly #guest: GuestEndpoint
+  readonly #fd: number
+  readonly #batch: Batch
+  /** By address and port as the guest sees them: where the client really is. */
+  readonly #clients = new Map<number, socket.Endpoint>()
+  /** The same the other way, by the client's address and port. */
+  readonly #ports = new Map<string, number>()
+
+  constructor(host: Host, batch: Batch, at: socket.Endpoint, guest: GuestEndpoint) {
+    const { fd, bound } = bind(at, SOCK_DGRAM)
+    this.#host = host
+    this.#batch = batch
+    this.#guest = guest
+    this.#fd = fd
+    this.bound = bound
+    must(host.reactor.add(fd, EPOLLIN | EPOLLET, this), 'epoll_ctl')
+  }
+
+  ready(_events: number): void {
+    const { arena, reactor, stack } = this.#host
+    const batch = this.#batch
+    const n = batch.receive(this.#fd, arena)
+    if (n === -EAGAIN) return
+    for (let i = 0; i < n; i++) {
+      const src = appearance(this.#host.options, batch.peers[i]!.words)
+      const port = this.#portOf(batch.peers[i]!, src)
+      key4(key, this.#guest.addr, this.#guest.port, src, port)
+      const neighbour = stack.neighbours.find(this.#guest.addr)
+      stack.transmitter.sendUdp(key, neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
+    }
+    reactor.again(this)
+  }
+
+  /** The port as which the guest sees the client: its own, unless another client has it. */
+  #portOf(client: socket.Endpoint, src: number): number {
+    const name = `${client.words} ${client.port}`
+    const known = this.#ports.get(name)
+    if (known !== undefined) return known
+    if (this.#clients.size >= MAX_CLIENTS) {
+      this.#clients.delete(this.#clients.keys().next().value!)
+      this.#ports.delete(this.#ports.keys().next().value!)
+    }
+    let port = client.port
+    for (let free = 65535; this.#clients.has(peerOf(src, port)); free--) port = free
+    this.#clients.set(peerOf(src, port), { words: client.words.slice(), port: client.port })
+    this.#ports.set(name, port)
+    return port
+  }
+
+  /** Is the guest's datagram an answer to a client of this port? Then it is sent there. */
+  answer(datagram: Datagram): boolean {
+    const { key: k } = datagram
+    if (k[3] !== this.#guest.addr || k[8]! >>> 16 !== this.#guest.port) return false
+    const client = this.#clients.get(peerOf(k[7]!, k[8]! & 0xffff))
+    if (client === undefined) return false
+    socket.sendTo(this.#fd, this.#host.arena, datagram.at, datagram.len, client)
+    return true
+  }
+
+  close(): void {
+    this.#host.reactor.remove(this)
+    io.close(this.#fd)
+  }
+}
+
+const peerOf = (addr: number, port: number): number => (addr >>> 0) * 65536 + port
+
+const key = new Int32Array(KEY_WORDS)

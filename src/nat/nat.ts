@@ -1,0 +1,92 @@
+/**
+ * The NAT: what the guest opens goes to the host's sockets, what the host publishes to the guest.
+ * It sits above the stack and owns every flow; glue that reads as a list.
+ */
+import type { Arena } from '../sys/arena.ts'
+import type { Endpoint } from '../sys/socket.ts'
+import { Slices } from '../stack/slices.ts'
+import type { Datagram, Stack, Upper } from '../stack/stack.ts'
+import type { SynRequest } from '../stack/tcp/tcp.ts'
+import { type Forwarder, type GuestEndpoint, TcpForward, UdpForward } from './forwards.ts'
+import type { Host, NatCounters, NatOptions } from './host.ts'
+import type { Reactor } from './reactor.ts'
+import { Resolvers } from './resolvers.ts'
+import { TcpFlow } from './tcp-flow.ts'
+import { UdpFlows } from './udp-flow.ts'
+
+/** Slices of one read into, or one write from, a queue of a connection. */
+const MAX_SLICES = 32
+
+export class Nat implements Upper {
+  readonly counters: NatCounters = {
+    tcpOpened: 0,
+    tcpClosed: 0,
+    tcpDialsFailed: 0,
+    udpOpened: 0,
+    udpClosed: 0,
+    resources: 0,
+  }
+  readonly #host: Host
+  readonly #udp: UdpFlows
+  readonly #forwards = new Set<Forwarder>()
+  /** Of those, UDP: each is asked whether a datagram of the guest is an answer. */
+  readonly #udpForwards = new Set<UdpForward>()
+
+  constructor(arena: Arena, reactor: Reactor, options: NatOptions, stack: Stack) {
+    this.#host = {
+      arena,
+      reactor,
+      options,
+      counters: this.counters,
+      resolvers: new Resolvers(),
+      slices: new Slices(MAX_SLICES),
+      stack,
+    }
+    this.#udp = new UdpFlows(this.#host, arena)
+  }
+
+  synArrives(request: SynRequest): void {
+    TcpFlow.dial(this.#host, request)
+  }
+
+  datagramArrives(datagram: Datagram): void {
+    for (const forward of this.#udpForwards) if (forward.answer(datagram)) return
+    this.#udp.receive(datagram)
+  }
+
+  /** Publishes a port of the host; throws the system's error when it cannot be had. */
+  forward(proto: 'tcp' | 'udp', at: Endpoint, guest: GuestEndpoint): Forwarder {
+    if (proto === 'tcp') {
+      const forward = new TcpForward(this.#host, at, guest)
+      this.#forwards.add(forward)
+      return forward
+    }
+    const forward = new UdpForward(this.#host, this.#udp.batch, at, guest)
+    this.#forwards.add(forward)
+    this.#udpForwards.add(forward)
+    return forward
+  }
+
+  /** The port is free again; flows that came through it go on. */
+  unforward(forward: Forwarder): void {
+    this.#forwards.delete(forward)
+    this.#udpForwards.delete(forward as UdpForward)
+    forward.close()
+  }
+
+  deadline(): number {
+    return this.#udp.deadline()
+  }
+
+  timeout(now: number): void {
+    this.#udp.timeout(now)
+  }
+
+  /** Closes every socket; TCP peers see a RST. */
+  destroy(): void {
+    for (const forward of [...this.#forwards]) this.unforward(forward)
+    this.#udp.destroy()
+    this.#host.stack.tcp.connections.forEach((c) => (c.user as TcpFlow).destroy())
+    this.#host.stack.tcp.requests.forEach((request) => request.onGivenUp?.())
+  }
+}

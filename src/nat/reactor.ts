@@ -1,0 +1,107 @@
+/**
+ * The data plane's event loop: one edge-triggered epoll set, handlers by token, and a list of those
+ * that stopped before they saw EAGAIN.
+ *
+ * A token is a slot and a generation, never a file descriptor: within one batch of events an fd may
+ * be closed and its number used again, and what was meant for the old one must not reach the new.
+ */
+import { Epoll } from '../sys/epoll.ts'
+
+/** What waits for events of a file descriptor. */
+export interface Handler {
+  /** The reactor's own: where it is registered, or -1. */
+  token: number
+  /** The reactor's own: on the list of those that go on. */
+  isPending: boolean
+  /** `events`: EPOLLIN … as epoll_wait(2) told; 0 when it goes on from the list. */
+  ready(events: number): void
+}
+
+const SLOT_BITS = 20
+const SLOT_MASK = (1 << SLOT_BITS) - 1
+
+export class Reactor {
+  /** Milliseconds, of the turn that is under way: every handler of a turn sees the same time. */
+  now: number = performance.now()
+  readonly #epoll = new Epoll()
+  readonly #handlers: (Handler | undefined)[] = []
+  readonly #generations: number[] = []
+  readonly #free: number[] = []
+  readonly #delayed: { readonly handler: Handler; readonly at: number }[] = []
+  #pending: Handler[] = []
+  #running: Handler[] = []
+
+  /** Registers `fd`. Returns 0, or -errno and registers nothing. */
+  add(fd: number, events: number, handler: Handler): number {
+    const slot = this.#free.pop() ?? this.#handlers.push(undefined) - 1
+    const generation = this.#generations[slot] ?? 0
+    const token = ((generation << SLOT_BITS) | slot) >>> 0
+    const result = this.#epoll.add(fd, events, token)
+    if (result < 0) {
+      this.#free.push(slot)
+      return result
+    }
+    this.#handlers[slot] = handler
+    handler.token = token
+    return 0
+  }
+
+  /** Forgets the handler; the caller closes `fd` next, which takes it out of the epoll set. */
+  remove(handler: Handler): void {
+    if (handler.token < 0) return
+    const slot = handler.token & SLOT_MASK
+    handler.token = -1
+    this.#handlers[slot] = undefined
+    this.#generations[slot] = ((this.#generations[slot] ?? 0) + 1) & (0xffffffff >>> SLOT_BITS)
+    this.#free.push(slot)
+  }
+
+  /** The handler has more to do: `ready(0)` is called with the next turn, which will not sleep. */
+  again(handler: Handler): void {
+    if (handler.isPending) return
+    handler.isPending = true
+    this.#pending.push(handler)
+  }
+
+  /** `ready(0)` is called in `delay` ms: for what failed for want of a resource. */
+  later(handler: Handler, delay: number): void {
+    if (this.#delayed.some((entry) => entry.handler === handler)) return
+    this.#delayed.push({ handler, at: this.now + delay })
+  }
+
+  #due(now: number): void {
+    for (let i = this.#delayed.length - 1; i >= 0; i--) {
+      const { handler, at } = this.#delayed[i]!
+      if (at > now) continue
+      this.#delayed.splice(i, 1)
+      this.again(handler)
+    }
+  }
+
+  /** Waits for events, until `deadline` at the latest, and hands them out. */
+  turn(deadline: number): void {
+    for (const { at } of this.#delayed) deadline = Math.min(deadline, at)
+    const wait = this.#pending.length > 0 ? 0 : Math.max(0, deadline - performance.now())
+    const count = this.#epoll.wait(wait)
+    this.now = performance.now()
+    for (let i = 0; i < count; i++) {
+      const token = this.#epoll.token(i)
+      const handler = this.#handlers[token & SLOT_MASK]
+      if (handler !== undefined && handler.token === token) handler.ready(this.#epoll.events(i))
+    }
+    if (this.#delayed.length > 0) this.#due(this.now)
+    const running = this.#pending
+    this.#pending = this.#running
+    this.#running = running
+    for (let i = 0; i < running.length; i++) {
+      const handler = running[i]!
+      handler.isPending = false
+      if (handler.token >= 0) handler.ready(0)
+    }
+    running.length = 0
+  }
+
+  close(): void {
+    this.#epoll.close()
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The host's name servers, as resolv.conf(5) has them now: read again when the file has changed,
+ * looked at no more than once in a second.
+ */
+import { readFileSync, statSync } from 'node:fs'
+import * as address from '../stack/wire/address.ts'
+
+const CHECK_INTERVAL = 1000
+
+export class Resolvers {
+  readonly #path: string
+  #servers: Int32Array[] = []
+  #checkedAt = -Infinity
+  #version = ''
+
+  constructor(path = '/etc/resolv.conf') {
+    this.#path = path
+  }
+
+  /** The name server to ask: four words; undefined when there is none. */
+  current(): Int32Array | undefined {
+    const now = performance.now()
+    if (now - this.#checkedAt >= CHECK_INTERVAL) {
+      this.#checkedAt = now
+      this.#refresh()
+    }
+    return this.#servers[0]
+  }
+
+  #refresh(): void {
+    try {
+      const { mtimeMs, ino, size } = statSync(this.#path)
+      const version = `${mtimeMs} ${ino} ${size}`
+      if (version === this.#version) return
+      this.#servers = parseResolvConf(readFileSync(this.#path, 'utf8'))
+      this.#version = version
+    } catch {
+      // It is being replaced, or is gone: what was known holds until there is something else.
+    }
+  }
+}
+
+/** The `nameserver` lines of a resolv.conf; a line with an address that is none is passed over. */
+export function parseResolvConf(text: string): Int32Array[] {
+  const servers: Int32Array[] = []
+  for (const line of text.split('\n')) {
+    const match = /^\s*nameserver\s+(\S+)/.exec(line)
+    const words = new Int32Array(4)
+    // A zone (fe80::1%eth0) cannot be reached by an address alone.
+    if (match && address.parse(match[1]!, words)) servers.push(words)
+  }
+  return servers
+}

@@ -1,0 +1,311 @@
+/**
+ * A TCP flow: a connection of the guest joined to a socket of the host.
+ *
+ * Theory of Operation
+ *
+ *  Flows. One Connection, one non-blocking socket, two directions that know little of each other.
+ *
+ *  Setup. The host is dialled first; the guest's SYN is answered when the host has answered. For a
+ *  forwarded port the host's client is accepted by the kernel, then the guest is dialled.
+ *
+ *  Data and back-pressure.
+ *
+ *  guest side (Connection)             host side (socket)
+ *  text                            →   send() straight from the frame
+ *  the rest waits in recvQueue,    ←   the socket is full
+ *    RCV.WND closes with it
+ *  recvQueue empties, window opens ←   the socket is writable
+ *  recv() into sendQueue           ←   readable
+ *  sendQueue is full: stop reading →   the kernel's buffer fills, the host's window closes
+ *
+ *  Close.
+ *
+ *  RST to the guest                ←   ECONNREFUSED; other errors of the dial: ICMP unreachable
+ *  FIN, after the last octet       →   shutdown(WR)      half-closed: the other way stays open
+ *  FIN, after the last octet       ←   recv() = 0
+ *  RST                             →   SO_LINGER 0, close(): RST
+ *  RST                             ←   ECONNRESET, ETIMEDOUT, EPIPE …
+ *
+ *  Limits. At the most connections a SYN is answered with RST; without a descriptor for the socket too.
+ */
+import {
+  EACCES,
+  EAGAIN,
+  ECONNREFUSED,
+  EHOSTDOWN,
+  EHOSTUNREACH,
+  EINPROGRESS,
+  ENETUNREACH,
+  EPERM,
+  EPOLLERR,
+  EPOLLET,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  ETIMEDOUT,
+  IPPROTO_TCP,
+  SOCK_STREAM,
+  TCP_NODELAY,
+} from '../sys/constants.ts'
+import * as io from '../sys/io.ts'
+import * as socket from '../sys/socket.ts'
+import * as tcp from '../stack/tcp/connection.ts'
+import type { SynRequest } from '../stack/tcp/tcp.ts'
+import * as icmp from '../stack/wire/icmp.ts'
+import { type Host, translate } from './host.ts'
+import type { Handler } from './reactor.ts'
+
+const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+
+/** Fairness: octets that one flow reads from its socket before another has its turn. */
+const READ_BUDGET = 256 * 1024
+/** What a read asks for at first; it grows while reads fill it. */
+const FIRST_READ = 16 * 1024
+/** Ours: when the pool is empty, the socket is read again after this many ms. */
+const POOL_RETRY = 5
+
+export class TcpFlow implements Handler, tcp.ConnectionUser {
+  token = -1
+  isPending = false
+  readonly #host: Host
+  #fd: number
+  /** The guest's SYN while the host is dialled. */
+  #request: SynRequest | undefined
+  #connection: tcp.Connection | undefined
+  /** The socket may have something to read: nothing said EAGAIN since the last event. */
+  #isReadable = false
+  #isWritable = false
+  /** recv() gave 0: the host has sent its last octet. */
+  #isHostDone = false
+  /** The peer's FIN or a RST is in the socket: a short read is not the end of what is there. */
+  #hasHungUp = false
+  /** The guest's FIN waits for what is unread before it. */
+  #isGuestDone = false
+  #isShutdown = false
+  /** The connection is gone, and what it left unread is still to be delivered. */
+  #isOrphan = false
+  #readSize = FIRST_READ
+
+  constructor(host: Host, fd: number) {
+    this.#host = host
+    this.#fd = fd
+  }
+
+  // --- setup ---
+
+  /** The guest's SYN: dials the host that it means. */
+  static dial(host: Host, request: SynRequest): void {
+    const where = translate(host, request.key[7]!, request.key[8]! & 0xffff, endpoint)
+    if (where === 'refused') return request.refuse()
+    if (where === 'prohibited') return request.fail(icmp.HOST_PROHIBITED)
+    const fd = socket.socket(socket.familyOf(endpoint), SOCK_STREAM)
+    if (fd < 0) {
+      host.counters.resources++
+      return request.refuse()
+    }
+    socket.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+    const flow = new TcpFlow(host, fd)
+    flow.#request = request
+    request.onGivenUp = () => flow.#release()
+    host.counters.tcpOpened++
+    const result = socket.connect(fd, endpoint)
+    if (result < 0 && result !== -EINPROGRESS) return flow.#dialFailed(-result)
+    if (host.reactor.add(fd, EVENTS, flow) < 0) return flow.#dialFailed(ECONNREFUSED)
+  }
+
+  /** A client of a forwarded port: dials the guest. */
+  static forward(
+    host: Host,
+    fd: number,
+    open: (user: tcp.ConnectionUser) => tcp.Connection,
+  ): TcpFlow {
+    socket.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+    const flow = new TcpFlow(host, fd)
+    host.counters.tcpOpened++
+    flow.#connection = open(flow)
+    // Registered now, so that a client that gives up is noticed; read once the guest has answered.
+    if (host.reactor.add(fd, EVENTS, flow) < 0) host.stack.tcp.abort(flow.#connection, 'aborted')
+    return flow
+  }
+
+  #dialFailed(errno: number): void {
+    const request = this.#request!
+    this.#request = undefined
+    this.#host.counters.tcpDialsFailed++
+    this.#release()
+    const code = unreachableCode(errno)
+    if (code === undefined) request.refuse()
+    else request.fail(code)
+  }
+
+  // --- events of the socket ---
+
+  ready(events: number): void {
+    if (this.#request !== undefined) return this.#dialed(events)
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) this.#hasHungUp = true
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) this.#isReadable = true
+    if (events & EPOLLOUT) this.#isWritable = true
+    if (events & EPOLLERR && this.#isOver()) return this.#hostFailed()
+    this.#drain()
+    this.#pump()
+  }
+
+  /** Will no read tell of the socket's error? */
+  #isOver(): boolean {
+    return this.#isHostDone || this.#connection!.state === 'SYN-SENT'
+  }
+
+  #dialed(events: number): void {
+    if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) return
+    const error = socket.getError(this.#fd)
+    if (error < 0) return this.#dialFailed(-error)
+    const request = this.#request!
+    this.#request = undefined
+    this.#isWritable = true
+    this.#isReadable = (events & EPOLLIN) !== 0
+    this.#hasHungUp = (events & EPOLLRDHUP) !== 0
+    this.#connection = request.accept(this, this.#host.reactor.now)
+  }
+
+  // --- host to guest ---
+
+  /** Reads what the send queue takes. */
+  #pump(): void {
+    const c = this.#connection
+    if (c === undefined || this.#isHostDone || c.state === 'SYN-SENT') return
+    const { slices, arena, reactor } = this.#host
+    for (let budget = READ_BUDGET; this.#isReadable; ) {
+      const room = Math.min(tcp.sendRoom(c), this.#readSize)
+      if (room === 0) return // `writable` goes on
+      if (budget <= 0) return reactor.again(this)
+      slices.clear()
+      tcp.reserve(c, room, slices)
+      if (slices.total === 0) return reactor.later(this, POOL_RETRY)
+      const asked = slices.total
+      const n = socket.recvv(this.#fd, arena, slices)
+      tcp.sent(c, Math.max(0, n))
+      if (n > 0) {
+        budget -= n
+        if (n === asked) this.#readSize = Math.min(READ_BUDGET, 2 * this.#readSize)
+        else {
+          this.#readSize = Math.max(FIRST_READ, this.#readSize >> 1)
+          // A short read of a stream emptied it (epoll(7)), unless its end is behind it.
+          if (!this.#hasHungUp) this.#isReadable = false
+        }
+      } else if (n === 0) {
+        this.#isHostDone = true
+        tcp.close(c)
+        return
+      } else if (n === -EAGAIN) {
+        this.#isReadable = false
+      } else {
+        return this.#hostFailed()
+      }
+    }
+  }
+
+  established(_c: tcp.Connection): void {
+    this.#pump()
+  }
+
+  writable(_c: tcp.Connection): void {
+    if (this.#isReadable) this.#pump()
+  }
+
+  // --- guest to host ---
+
+  text(_c: tcp.Connection, at: number, len: number): number {
+    if (!this.#isWritable) return 0
+    const n = socket.send(this.#fd, this.#host.arena, at, len)
+    if (n === len) return n
+    if (n >= 0 || n === -EAGAIN) {
+      this.#isWritable = false
+      return Math.max(0, n)
+    }
+    this.#hostFailed()
+    return 0
+  }
+
+  readable(_c: tcp.Connection): void {
+    this.#drain()
+  }
+
+  /** Writes what waits in the receive queue, then the guest's FIN. */
+  #drain(): void {
+    const c = this.#connection
+    if (c === undefined) return
+    const { slices, arena } = this.#host
+    while (this.#isWritable && c.rcvQueued > 0) {
+      slices.clear()
+      tcp.unread(c, slices)
+      const n = socket.sendv(this.#fd, arena, slices)
+      if (n < slices.total) this.#isWritable = false
+      if (n > 0) tcp.consume(c, n)
+      else if (n !== -EAGAIN) return this.#hostFailed()
+    }
+    if (c.rcvQueued > 0) return
+    if (this.#isGuestDone && !this.#isShutdown) {
+      this.#isShutdown = true
+      socket.shutdownWrite(this.#fd)
+    }
+    if (this.#isOrphan) this.#release()
+  }
+
+  finArrived(_c: tcp.Connection): void {
+    this.#isGuestDone = true
+    this.#drain()
+  }
+
+  // --- close ---
+
+  /** The host's socket is broken: what was in flight is lost, and the guest has to know. */
+  #hostFailed(): void {
+    const c = this.#connection!
+    if (this.#isOrphan) return this.#release()
+    this.#host.stack.tcp.abort(c, 'aborted')
+  }
+
+  closed(c: tcp.Connection, reason: tcp.CloseReason): void {
+    if (reason === 'finished' && c.rcvQueued > 0) {
+      this.#isOrphan = true
+      return
+    }
+    if (reason !== 'finished' && this.#fd >= 0) socket.linger0(this.#fd)
+    this.#release()
+  }
+
+  #release(): void {
+    if (this.#fd < 0) return
+    if (this.#connection !== undefined) tcp.discard(this.#connection)
+    this.#host.reactor.remove(this)
+    io.close(this.#fd)
+    this.#fd = -1
+    this.#host.counters.tcpClosed++
+  }
+
+  /** The network is closed: the host's side sees a RST, as of a machine that is gone. */
+  destroy(): void {
+    if (this.#fd >= 0) socket.linger0(this.#fd)
+    this.#release()
+  }
+}
+
+const endpoint = { words: new Int32Array(4), port: 0 }
+
+/** DESIGN §5: which ICMP code tells the guest of a dial that failed; undefined: a RST does. */
+function unreachableCode(errno: number): number | undefined {
+  switch (errno) {
+    case ENETUNREACH:
+      return icmp.NET_UNREACHABLE
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ETIMEDOUT:
+      return icmp.HOST_UNREACHABLE
+    case EACCES:
+    case EPERM:
+      return icmp.ADMINISTRATIVELY_PROHIBITED
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * UDP: one socket for each guest address and port, whatever they send to.
+ *
+ * Theory of Operation
+ *
+ *  Flows. Mapping is endpoint-independent (RFC 4787 REQ-1): the first datagram of a guest's endpoint
+ *  makes the socket, all hosts see the same port. Filtering is too: whoever knows that port may
+ *  answer (REQ-8). Datagrams to the DNS address have a socket of their own, since what the name
+ *  server answers has to look as if it came from there.
+ *
+ *  Data. Nothing is kept: a datagram goes out as it came, or is lost, as datagrams are.
+ *
+ *  Aging. A flow that carried nothing for its time-out is closed (REQ-5: at least two minutes; DNS is
+ *  over with its answer). At the limit the flow that was silent longest makes room.
+ */
+import {
+  EAGAIN,
+  EPOLLERR,
+  EPOLLET,
+  EPOLLIN,
+  IP_RECVERR,
+  IPPROTO_IP,
+  SOCK_DGRAM,
+} from '../sys/constants.ts'
+import { Batch } from '../sys/batch.ts'
+import * as io from '../sys/io.ts'
+import { QueuedError, readErrorQueue } from '../sys/message.ts'
+import * as socket from '../sys/socket.ts'
+import { Deadlines, type Timed } from '../stack/deadlines.ts'
+import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
+import type { Neighbour } from '../stack/neighbours.ts'
+import type { Datagram } from '../stack/stack.ts'
+import * as address from '../stack/wire/address.ts'
+import * as icmp from '../stack/wire/icmp.ts'
+import { appearance, DNS_PORT, type Host, translate } from './host.ts'
+import type { Handler } from './reactor.ts'
+
+/** RFC 4787 REQ-5 recommends five minutes. */
+const TIMEOUT = 300_000
+/** Ours: longer than a resolver waits for its last try. */
+const DNS_TIMEOUT = 30_000
+/** Datagrams received with one system call. */
+const BATCH = 32
+/** Fairness: batches of one flow before another has its turn. */
+const BATCHES = 4
+const ROOM = 65536
+
+export class UdpFlows {
+  readonly #host: Host
+  /** By guest address and port; those of DNS apart. */
+  readonly #flows = new Map<number, UdpFlow>()
+  readonly #dnsFlows = new Map<number, UdpFlow>()
+  readonly #deadlines = new Deadlines<UdpFlow>()
+  readonly #to = { words: new Int32Array(4), port: 0 }
+  readonly batch: Batch = new Batch(BATCH)
+
+  constructor(host: Host, arena: { reserve(len: number): number }) {
+    this.#host = host
+    const at = arena.reserve(BATCH * ROOM)
+    for (let i = 0; i < BATCH; i++) {
+      this.batch.at[i] = at + i * ROOM
+      this.batch.room[i] = ROOM
+    }
+  }
+
+  get size(): number {
+    return this.#flows.size + this.#dnsFlows.size
+  }
+
+  /** A datagram of the guest goes to the host that it means. */
+  receive(datagram: Datagram): void {
+    const host = this.#host
+    const { key } = datagram
+    const where = translate(host, key[7]!, key[8]! & 0xffff, this.#to)
+    if (where === 'refused' || where === 'prohibited') {
+      const code = where === 'refused' ? icmp.PORT_UNREACHABLE : icmp.HOST_PROHIBITED
+      return host.stack.refuseDatagram(datagram, code, host.reactor.now)
+    }
+    const isDns = where === 'dns'
+    const family = socket.familyOf(this.#to)
+    let flow = this.#find(datagram, isDns)
+    if (flow !== undefined && flow.family !== family) {
+      this.#close(flow) // resolv.conf names a server of the other family now
+      flow = undefined
+    }
+    flow ??= this.#open(datagram, isDns, family)
+    if (flow === undefined) {
+      host.stack.counters.drop.udpLimit++
+      return
+    }
+    flow.neighbour = datagram.neighbour
+    flow.send(datagram, this.#to)
+    this.#keep(flow)
+  }
+
+  #find(datagram: Datagram, isDns: boolean): UdpFlow | undefined {
+    return (isDns ? this.#dnsFlows : this.#flows).get(guestOf(datagram.key))
+  }
+
+  #open(datagram: Datagram, isDns: boolean, family: number): UdpFlow | undefined {
+    const host = this.#host
+    if (this.size >= host.options.limits.datagramFlows) this.#closeOldest()
+    const fd = socket.socket(family, SOCK_DGRAM)
+    if (fd < 0) {
+      host.counters.resources++
+      return undefined
+    }
+    socket.setInt(fd, IPPROTO_IP, IP_RECVERR, 1)
+    const flow = new UdpFlow(host, this, fd, family, datagram, isDns)
+    if (host.reactor.add(fd, EPOLLIN | EPOLLET, flow) < 0) {
+      io.close(fd)
+      return undefined
+    }
+    const flows = isDns ? this.#dnsFlows : this.#flows
+    flows.set(guestOf(datagram.key), flow)
+    host.counters.udpOpened++
+    return flow
+  }
+
+  #keep(flow: UdpFlow): void {
+    flow.deadline = this.#host.reactor.now + (flow.isDns ? DNS_TIMEOUT : TIMEOUT)
+    this.#deadlines.update(flow)
+  }
+
+  /** The flow carried something. */
+  touch(flow: UdpFlow): void {
+    this.#keep(flow)
+  }
+
+  deadline(): number {
+    return this.#deadlines.next()
+  }
+
+  timeout(now: number): void {
+    for (;;) {
+      const flow = this.#deadlines.pop(now)
+      if (flow === undefined) return
+      this.#close(flow)
+    }
+  }
+
+  #closeOldest(): void {
+    const flow = this.#deadlines.pop(Infinity)
+    if (flow !== undefined) this.#close(flow)
+  }
+
+  #close(flow: UdpFlow): void {
+    this.#deadlines.remove(flow)
+    const flows = flow.isDns ? this.#dnsFlows : this.#flows
+    flows.delete(guestOf(flow.key))
+    flow.release()
+    this.#host.counters.udpClosed++
+  }
+
+  destroy(): void {
+    for (const flow of [...this.#flows.values(), ...this.#dnsFlows.values()]) this.#close(flow)
+  }
+}
+
+/** The guest's address and port as one number. */
+function guestOf(key: Int32Array): number {
+  return (key[3]! >>> 0) * 65536 + (key[8]! >>> 16)
+}
+
+export class UdpFlow implements Handler, Timed {
+  token = -1
+  isPending = false
+  deadline: number = Infinity
+  heapIndex = -1
+  heapKey = 0
+  /** The guest's address and port; the host's side is written for each datagram that comes. */
+  readonly key: Int32Array = new Int32Array(KEY_WORDS)
+  readonly family: number
+  readonly isDns: boolean
+  neighbour: Neighbour
+  readonly #host: Host
+  readonly #flows: UdpFlows
+  #fd: number
+
+  constructor(
+    host: Host,
+    flows: UdpFlows,
+    fd: number,
+    family: number,
+    datagram: Datagram,
+    isDns: boolean,
+  ) {
+    this.#host = host
+    this.#flows = flows
+    this.#fd = fd
+    this.family = family
+    this.isDns = isDns
+    this.neighbour = datagram.neighbour
+    this.key.set(datagram.key)
+  }
+
+  send(datagram: Datagram, to: socket.Endpoint): void {
+    const { arena } = this.#host
+    const n = socket.sendTo(this.#fd, arena, datagram.at, datagram.len, to)
+    // With IP_RECVERR the error of an earlier datagram comes first, and this one was not sent.
+    if (n < 0 && n !== -EAGAIN && this.#readErrors()) {
+      socket.sendTo(this.#fd, arena, datagram.at, datagram.len, to)
+    }
+  }
+
+  ready(events: number): void {
+    if (events & EPOLLERR) this.#readErrors()
+    const { batch } = this.#flows
+    for (let turn = 0; turn < BATCHES; turn++) {
+      const n = batch.receive(this.#fd, this.#host.arena)
+      if (n < 0) {
+        if (n === -EAGAIN) return
+        this.#readErrors()
+        continue
+      }
+      for (let i = 0; i < n; i++) this.#arrived(batch, i)
+      this.#flows.touch(this)
+      if (n < batch.most) return
+    }
+    this.#host.reactor.again(this)
+  }
+
+  /** A datagram from the host, to the guest. */
+  #arrived(batch: Batch, i: number): void {
+    const { options, stack, reactor } = this.#host
+    const peer = batch.peers[i]!
+    const { key } = this
+    const guestPort = key[8]! >>> 16
+    let src: number
+    if (this.isDns) src = options.dnsAddress
+    else {
+      const isLocal = address.isMapped(peer.words) && address.isLoopback(peer.words[3]!)
+      if (isLocal && !options.hostLoopback) return
+      src = appearance(options, peer.words)
+    }
+    key4(key, key[3]!, guestPort, src, this.isDns ? DNS_PORT : peer.port)
+    stack.transmitter.sendUdp(key, this.neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
+  }
+
+  /** Takes the ICMP errors of the socket, and tells the guest. Were there any? */
+  #readErrors(): boolean {
+    const { arena, options, stack } = this.#host
+    const at = this.#flows.batch.at[0]!
+    let count = 0
+    for (; count < MAX_ERRORS; count++) {
+      const n = readErrorQueue(this.#fd, arena, at, ROOM, queuedError)
+      if (n < 0) break
+      const { destination, origin, type, code } = queuedError
+      if (origin !== ORIGIN_ICMP || type !== icmp.UNREACHABLE) continue
+      const guestPort = this.key[8]! >>> 16
+      const dst = this.isDns ? options.dnsAddress : appearance(options, destination.words)
+      key4(this.key, this.key[3]!, guestPort, dst, this.isDns ? DNS_PORT : destination.port)
+      const word = ((8 + n) << 16) | 0
+      stack.transmitter.unreachable(this.key, this.neighbour, 17, word, code)
+    }
+    // The socket's own copy of the error, which the next call would give.
+    return socket.getError(this.#fd) < 0 || count > 0
+  }
+
+  release(): void {
+    this.#host.reactor.remove(this)
+    io.close(this.#fd)
+    this.#fd = -1
+  }
+}
+
+const MAX_ERRORS = 64
+/** SO_EE_ORIGIN_ICMP (linux/errqueue.h). */
+const ORIGIN_ICMP = 2
+const queuedError = new QueuedError()

@@ -1,0 +1,94 @@
+/**
+ * What is counted: one number per reason. A frame that is malformed, unwanted or of no use is
+ * dropped and counted here; nothing that arrives throws.
+ */
+export interface Drops {
+  /** Shorter than an Ethernet header. */
+  ethernetShort: number
+  /** An EtherType that is not spoken here. */
+  ethernetType: number
+  /** Not for our address, nor for all. */
+  ethernetDst: number
+  arpMalformed: number
+  /** Header or lengths do not fit the frame. */
+  ipv4Malformed: number
+  ipv4Checksum: number
+  /** A source address that is not a guest's: ours, or outside of the subnet. */
+  ipv4Src: number
+  /** Loopback, 0.0.0.0/8, class E, multicast, or an unused address of the subnet. */
+  ipv4Dst: number
+  ipv4Ttl: number
+  /** No protocol of ours. */
+  ipv4Protocol: number
+  /** Fragments that overlap, are too many, too long or too old. */
+  fragments: number
+  icmpMalformed: number
+  icmpChecksum: number
+  /** An ICMP message that nothing here wants. */
+  icmpUnwanted: number
+  udpMalformed: number
+  udpChecksum: number
+  /** No flow could be made for a datagram: a limit, or the host has no resources. */
+  udpLimit: number
+  tcpMalformed: number
+  tcpChecksum: number
+  /** A segment for no connection; answered with a RST unless it is one. */
+  tcpNoConnection: number
+  /** Out of the window, PAWS, or an acknowledgment of what was never sent. */
+  tcpUnacceptable: number
+  /** A SYN while the most flows or dials there may be exist. */
+  tcpLimit: number
+  /** Text that found no room in the pool: it is not acknowledged and comes again. */
+  tcpNoMemory: number
+  /** An ARP request that waits has as many frames held as it may. */
+  neighbourUnknown: number
+}
+
+export interface Counters {
+  framesFromGuest: number
+  framesToGuest: number
+  octetsFromGuest: number
+  octetsToGuest: number
+  tcpRetransmits: number
+  tcpTimeouts: number
+  tcpChallengeAcks: number
+  readonly drop: Drops
+}
+
+export function createCounters(): Counters {
+  return {
+    framesFromGuest: 0,
+    framesToGuest: 0,
+    octetsFromGuest: 0,
+    octetsToGuest: 0,
+    tcpRetransmits: 0,
+    tcpTimeouts: 0,
+    tcpChallengeAcks: 0,
+    drop: {
+      ethernetShort: 0,
+      ethernetType: 0,
+      ethernetDst: 0,
+      arpMalformed: 0,
+      ipv4Malformed: 0,
+      ipv4Checksum: 0,
+      ipv4Src: 0,
+      ipv4Dst: 0,
+      ipv4Ttl: 0,
+      ipv4Protocol: 0,
+      fragments: 0,
+      icmpMalformed: 0,
+      icmpChecksum: 0,
+      icmpUnwanted: 0,
+      udpMalformed: 0,
+      udpChecksum: 0,
+      udpLimit: 0,
+      tcpMalformed: 0,
+      tcpChecksum: 0,
+      tcpNoConnection: 0,
+      tcpUnacceptable: 0,
+      tcpLimit: 0,
+      tcpNoMemory: 0,
+      neighbourUnknown: 0,
+    },
+  }
+}

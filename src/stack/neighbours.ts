@@ -1,0 +1,106 @@
+/**
+ * Who is at which Ethernet address (RFC 826). Any address of the subnet may be a guest; one is
+ * learnt from its ARP messages and from the packets that open a flow.
+ *
+ * Frames for a neighbour whose address is not known yet are held, a few of them, while it is asked
+ * for; a connection keeps its Neighbour, so a guest that moves to another MAC takes its flows along.
+ */
+import type { Departure, Link, Memory } from './link.ts'
+
+/** Linux' unres_qlen is in octets; a handful of frames is what a SYN or a datagram needs. */
+const MAX_HELD = 8
+/** Ours: a guest that invents source addresses does not fill the memory. */
+const MAX_NEIGHBOURS = 4096
+/** RFC 1122 §2.3.2.1: at most one request per second and destination. */
+const REQUEST_INTERVAL = 1000
+
+interface HeldFrame {
+  readonly bytes: Uint8Array
+  readonly csumStart: number
+  readonly csumOffset: number
+  readonly gsoType: number
+  readonly gsoSize: number
+}
+
+export class Neighbour {
+  readonly addr: number
+  readonly mac: Uint8Array = new Uint8Array(6)
+  isKnown = false
+  /** When it was asked for last, ms. */
+  requestedAt: number = -Infinity
+  readonly held: HeldFrame[] = []
+
+  constructor(addr: number) {
+    this.addr = addr
+  }
+}
+
+export class Neighbours {
+  readonly #table = new Map<number, Neighbour>()
+  readonly #memory: Memory
+  readonly #link: Link
+  readonly #departure: Departure
+  /** A place of 68 KiB in which a held frame is sent from. */
+  readonly #at: number
+
+  constructor(memory: Memory, link: Link, departure: Departure, at: number) {
+    this.#memory = memory
+    this.#link = link
+    this.#departure = departure
+    this.#at = at
+  }
+
+  /** The neighbour with that address, made when it is new. */
+  find(addr: number): Neighbour {
+    const known = this.#table.get(addr)
+    if (known !== undefined) return known
+    if (this.#table.size >= MAX_NEIGHBOURS) this.#table.delete(this.#table.keys().next().value!)
+    const neighbour = new Neighbour(addr)
+    this.#table.set(addr, neighbour)
+    return neighbour
+  }
+
+  /** `addr` is at the MAC that stands in memory at `macAt`. What was held for it is sent. */
+  learn(addr: number, macAt: number): Neighbour {
+    const neighbour = this.find(addr)
+    const { bytes } = this.#memory
+    for (let i = 0; i < 6; i++) neighbour.mac[i] = bytes[macAt + i]!
+    neighbour.isKnown = true
+    for (const frame of neighbour.held.splice(0)) this.#release(neighbour, frame)
+    return neighbour
+  }
+
+  /** Keeps a copy of the frame until the neighbour is known. False when too many wait already. */
+  hold(neighbour: Neighbour, departure: Departure): boolean {
+    if (neighbour.held.length >= MAX_HELD) return false
+    const { slices, csumStart, csumOffset, gsoType, gsoSize } = departure
+    const bytes = new Uint8Array(slices.total)
+    for (let i = 0, to = 0; i < slices.count; i++) {
+      const at = slices.at[i]!
+      bytes.set(this.#memory.bytes.subarray(at, at + slices.len[i]!), to)
+      to += slices.len[i]!
+    }
+    neighbour.held.push({ bytes, csumStart, csumOffset, gsoType, gsoSize })
+    return true
+  }
+
+  /** Is it time to ask for it (again)? */
+  mayRequest(neighbour: Neighbour, now: number): boolean {
+    if (now - neighbour.requestedAt < REQUEST_INTERVAL) return false
+    neighbour.requestedAt = now
+    return true
+  }
+
+  #release(neighbour: Neighbour, frame: HeldFrame): void {
+    const departure = this.#departure
+    this.#memory.bytes.set(frame.bytes, this.#at)
+    this.#memory.bytes.set(neighbour.mac, this.#at)
+    departure.slices.clear()
+    departure.slices.push(this.#at, frame.bytes.length)
+    departure.csumStart = frame.csumStart
+    departure.csumOffset = frame.csumOffset
+    departure.gsoType = frame.gsoType
+    departure.gsoSize = frame.gsoSize
+    this.#link.transmit(departure)
+  }
+}

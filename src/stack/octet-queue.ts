@@ -1,0 +1,110 @@
+/**
+ * A queue of octets in chunks of the pool: the send and the receive buffer of a connection.
+ *
+ *        first                         length
+ *   ┌──────┼───────┬──────────────┬──────┼───────┐
+ *   │ gone │ octet 0 …            │      │ room  │    chunks of 16 KiB
+ *   └──────┴───────┴──────────────┴──────┴───────┘
+ *
+ * Offsets count from the oldest octet. The send side writes by `room` and `commit` (the host's
+ * `recv` fills the places directly); the receive side writes by `write`, also beyond what is
+ * there, and leaves holes that its assembler knows of. An empty queue owns no chunk.
+ */
+import type { Memory } from './link.ts'
+import { CHUNK, type Pool } from './pool.ts'
+import type { Slices } from './slices.ts'
+
+export class OctetQueue {
+  /** Octets from the oldest to the newest, holes included. */
+  length = 0
+  readonly #memory: Memory
+  readonly #pool: Pool
+  readonly #chunks: number[] = []
+  /** Where in the first chunk octet 0 is. */
+  #first = 0
+
+  constructor(memory: Memory, pool: Pool) {
+    this.#memory = memory
+    this.#pool = pool
+  }
+
+  /** Makes places for octets [0, end). False, and nothing is changed, when the pool is empty. */
+  reserve(end: number): boolean {
+    const chunks = this.#chunks
+    const before = chunks.length
+    while (chunks.length * CHUNK - this.#first < end) {
+      const chunk = this.#pool.take()
+      if (chunk < 0) {
+        while (chunks.length > before) this.#pool.give(chunks.pop()!)
+        return false
+      }
+      chunks.push(chunk)
+    }
+    return true
+  }
+
+  /** Copies `len` octets of memory to `offset`; `reserve` came before. */
+  write(offset: number, at: number, len: number): void {
+    const bytes = this.#memory.bytes
+    let place = this.#first + offset
+    let left = len
+    while (left > 0) {
+      const within = place % CHUNK
+      const n = Math.min(left, CHUNK - within)
+      bytes.copyWithin(this.#chunks[(place - within) / CHUNK]! + within, at, at + n)
+      at += n
+      place += n
+      left -= n
+    }
+    if (offset + len > this.length) this.length = offset + len
+  }
+
+  /** Adds the places of [offset, offset + len) to `into`, as far as it has slices free. */
+  slices(offset: number, len: number, into: Slices): void {
+    let place = this.#first + offset
+    const most = into.at.length
+    while (len > 0 && into.count < most) {
+      const within = place % CHUNK
+      const n = Math.min(len, CHUNK - within)
+      into.push(this.#chunks[(place - within) / CHUNK]! + within, n)
+      place += n
+      len -= n
+    }
+  }
+
+  /** Adds free places behind the newest octet to `into`, at most `len` octets; `commit` follows. */
+  room(len: number, into: Slices): void {
+    const most = this.length + len
+    if (!this.reserve(most)) {
+      // As much as the pool has: what the last chunk has left, and a chunk if there is one.
+      this.reserve(Math.min(most, this.#chunks.length * CHUNK - this.#first + 1))
+      len = Math.min(len, this.#chunks.length * CHUNK - this.#first - this.length)
+    }
+    this.slices(this.length, len, into)
+  }
+
+  /** The first `len` octets of the room are filled; the rest of it goes back. */
+  commit(len: number): void {
+    this.length += len
+    if (this.length === 0) return this.clear()
+    const needed = Math.ceil((this.#first + this.length) / CHUNK)
+    while (this.#chunks.length > needed) this.#pool.give(this.#chunks.pop()!)
+  }
+
+  /** Forgets the oldest `len` octets. */
+  drop(len: number): void {
+    this.length -= len
+    if (this.length <= 0) return this.clear()
+    this.#first += len
+    while (this.#first >= CHUNK) {
+      this.#pool.give(this.#chunks.shift()!)
+      this.#first -= CHUNK
+    }
+  }
+
+  clear(): void {
+    while (this.#chunks.length > 0) this.#pool.give(this.#chunks.pop()!)
+    this.length = 0
+    this.#first = 0
+  }
+}

@@ -1,0 +1,395 @@
+/**
+ * SEGMENT ARRIVES (RFC 9293 §3.10.7): what a segment of the guest does to its connection.
+ *
+ * The functions stand in the order in which the RFC has the checks. A segment never makes the
+ * stack answer on the spot, duplicate and challenge ACKs excepted: what is due is noted on the
+ * connection, and `flush` sends it once per batch.
+ */
+import * as wire from '../wire/tcp.ts'
+import { type Connection, flightSize, mayReceive, rcvWnd, setState, touch } from './connection.ts'
+import { emitAck, emitReset } from './output.ts'
+import { DUP_THRESH } from './scoreboard.ts'
+import * as seq from './seq.ts'
+import { agreeOnOptions } from './tcp.ts'
+
+/** RFC 5961 §7: at most one challenge ACK per connection and this many ms. */
+const CHALLENGE_INTERVAL = 500
+/** RFC 7323 §5.5: a TS.Recent older than 24 days says nothing. */
+const TS_RECENT_LIFE = 24 * 24 * 3600 * 1000
+
+export function segmentArrives(c: Connection, seg: wire.Segment, now: number): void {
+  c.heardAt = now
+  touch(c)
+  if (c.state === 'SYN-SENT') return arrivesInSynSent(c, seg, now) //  §3.10.7.3
+  if (!isRecent(c, seg, now)) return unacceptable(c, seg, now) //      PAWS (RFC 7323 §5.3, R1)
+  if (!isAcceptable(c, seg)) return unacceptable(c, seg, now) //       first, the sequence number
+  if (seg.ctl & wire.RST) return resetArrives(c, seg, now) //          second, RST (RFC 5961 §3.2)
+  //                                                                   third, security: not used
+  if (seg.ctl & wire.SYN) return synArrives(c, seg, now) //            fourth, SYN (RFC 5961 §4.2)
+  if (!(seg.ctl & wire.ACK)) return //                                 fifth, ACK
+  updateTsRecent(c, seg, now)
+  trim(c, seg)
+  if (!acknowledge(c, seg, now)) return
+  //                                                                   sixth, URG: in line (RFC 6093)
+  if (seg.textLen > 0) receiveText(c, seg, now) //                     seventh, the text
+  if (seg.ctl & wire.FIN) noteFin(c, seg)
+  if (c.finAhead && c.finAt === c.rcvNxt) receiveFin(c, now) //        eighth, FIN
+}
+
+/** §3.10.7.3. Only a forwarded port is here: the guest's answer to our SYN. */
+function arrivesInSynSent(c: Connection, seg: wire.Segment, now: number): void {
+  const hasAck = (seg.ctl & wire.ACK) !== 0
+  if (hasAck && (seq.le(seg.ack, c.iss) || seq.gt(seg.ack, c.sndNxt))) {
+    if (!(seg.ctl & wire.RST)) emitReset(c.tcp, c.key, c.neighbour, seg)
+    return
+  }
+  if (seg.ctl & wire.RST) {
+    if (hasAck) c.tcp.end(c, 'refused')
+    return
+  }
+  if (!(seg.ctl & wire.SYN)) return
+  c.irs = seg.seq
+  c.rcvNxt = seq.add(seg.seq, 1)
+  c.rcvAdv = seq.add(c.rcvNxt, Math.min(65535, c.tcp.limits.receiveBuffer))
+  c.hasSack = seg.sackPermitted
+  agreeOnOptions(c, seg.mss === 0 ? 536 : seg.mss, seg.windShift, seg.hasTimestamp, seg.tsVal, now)
+  c.sndWnd = c.maxSndWnd = seg.wnd // not scaled in a SYN (RFC 7323 §2.2)
+  c.sndWl1 = seg.seq
+  c.sndWl2 = seg.ack
+  c.ackNow = true
+  if (!hasAck) {
+    // Simultaneous open (RFC 9293 §3.5): our SYN goes again, as a SYN-ACK.
+    setState(c, 'SYN-RECEIVED')
+    c.synDue = true
+    return
+  }
+  synAcknowledged(c, now)
+}
+
+/** Our SYN is acknowledged: octets of the send queue start at `sndUna` from now on. */
+function synAcknowledged(c: Connection, now: number): void {
+  c.sndUna = c.lostBelow = c.highRxt = c.recover = seq.add(c.iss, 1)
+  if (seq.lt(c.sndNxt, c.sndUna)) c.sndNxt = c.sndUna
+  c.synDue = false
+  c.rtoAt = Infinity
+  // Karn: a SYN that was sent again times nothing.
+  if (c.retransmits === 0 && c.rttAt >= 0) c.rto.sample(now - c.rttAt)
+  c.rttAt = -1
+  c.retransmits = 0
+  setState(c, c.finQueued ? 'FIN-WAIT-1' : 'ESTABLISHED')
+  c.user.established(c)
+}
+
+/** PAWS (RFC 7323 §5.3, R1): is the timestamp not older than the last one in line? */
+function isRecent(c: Connection, seg: wire.Segment, now: number): boolean {
+  if (!c.hasTimestamps || !seg.hasTimestamp || (seg.ctl & wire.RST) !== 0) return true
+  if (seq.ge(seg.tsVal, c.tsRecent)) return true
+  if (now - c.tsRecentAt <= TS_RECENT_LIFE) return false
+  c.tsRecent = seg.tsVal
+  return true
+}
+
+/** Does any octet of the segment fall within the receive window? (§3.10.7.4, first check) */
+function isAcceptable(c: Connection, seg: wire.Segment): boolean {
+  const wnd = rcvWnd(c)
+  if (seg.len === 0) return wnd === 0 ? seg.seq === c.rcvNxt : inWindow(c, seg.seq, wnd)
+  return wnd > 0 && (inWindow(c, seg.seq, wnd) || inWindow(c, seq.add(seg.seq, seg.len - 1), wnd))
+}
+
+function inWindow(c: Connection, s: seq.Seq, wnd: number): boolean {
+  const offset = seq.diff(s, c.rcvNxt)
+  return offset >= 0 && offset < wnd
+}
+
+/**
+ * An unacceptable segment is answered with an ACK (§3.10.7.4). What is true in its ACK field is
+ * still taken, so that a guest that probes our closed window learns and tells of windows.
+ */
+function unacceptable(c: Connection, seg: wire.Segment, now: number): void {
+  c.tcp.counters.drop.tcpUnacceptable++
+  if (seg.ctl & wire.RST) return
+  if (c.state === 'SYN-RECEIVED' && (seg.ctl & wire.SYN) !== 0 && seg.seq === c.irs) {
+    c.synDue = true // our SYN-ACK was lost
+    return
+  }
+  if (c.state === 'TIME-WAIT' && (seg.ctl & wire.FIN) !== 0) c.tcp.enterTimeWait(c, now)
+  if (c.state !== 'SYN-RECEIVED' && (seg.ctl & (wire.ACK | wire.SYN)) === wire.ACK) {
+    const isOld = seq.lt(seg.seq, c.rcvNxt)
+    if (rcvWnd(c) === 0 || isOld) acknowledge(c, seg, now)
+  }
+  if (c.state !== 'CLOSED') emitAck(c, now)
+}
+
+/** RFC 5961 §3.2: only a RST at exactly RCV.NXT resets; one in the window is challenged. */
+function resetArrives(c: Connection, seg: wire.Segment, now: number): void {
+  if (seg.seq !== c.rcvNxt) return challenge(c, now)
+  if (c.state === 'TIME-WAIT') return // RFC 1337
+  c.tcp.end(c, 'guest-reset')
+}
+
+/** RFC 5961 §4.2: a SYN in the window is challenged, whatever its sequence number. */
+function synArrives(c: Connection, seg: wire.Segment, now: number): void {
+  if (c.state === 'SYN-RECEIVED' && (seg.ctl & wire.ACK) !== 0 && seq.add(seg.seq, 1) === c.rcvNxt) {
+    // The other half of a simultaneous open.
+    if (seg.ack === seq.add(c.iss, 1)) return synAcknowledged(c, now)
+  }
+  challenge(c, now)
+}
+
+function challenge(c: Connection, now: number): void {
+  if (now - c.challengeAt < CHALLENGE_INTERVAL) return
+  c.challengeAt = now
+  c.tcp.counters.tcpChallengeAcks++
+  emitAck(c, now)
+}
+
+/** RFC 7323 §4.3 (2): the timestamp of the segment that the next ACK is for. */
+function updateTsRecent(c: Connection, seg: wire.Segment, now: number): void {
+  if (!c.hasTimestamps || !seg.hasTimestamp) return
+  if (seq.lt(seg.tsVal, c.tsRecent) || seq.gt(seg.seq, c.lastAckSent)) return
+  c.tsRecent = seg.tsVal
+  c.tsRecentAt = now
+}
+
+/** Cuts off what was received before, and what is beyond the window (§3.10.7.4). */
+function trim(c: Connection, seg: wire.Segment): void {
+  const old = seq.diff(c.rcvNxt, seg.seq)
+  if (old > 0) {
+    const n = Math.min(old, seg.textLen)
+    seg.text += n
+    seg.textLen -= n
+    seg.seq = seq.add(seg.seq, old)
+    c.ackNow = true
+    if (old > n) seg.ctl &= ~wire.FIN // the FIN was before RCV.NXT as well
+  }
+  const beyond = seq.diff(seq.add(seg.seq, seg.textLen), c.rcvAdv)
+  if (beyond > 0) {
+    seg.textLen = Math.max(0, seg.textLen - beyond)
+    seg.ctl &= ~wire.FIN
+  }
+}
+
+/** Fifth, the ACK field. False when the segment is of no further use. */
+function acknowledge(c: Connection, seg: wire.Segment, now: number): boolean {
+  if (c.state === 'SYN-RECEIVED') {
+    if (seq.le(seg.ack, c.sndUna) || seq.gt(seg.ack, c.sndNxt)) {
+      emitReset(c.tcp, c.key, c.neighbour, seg)
+      return false
+    }
+    c.sndWnd = c.maxSndWnd = seg.wnd << c.sndWindShift
+    c.sndWl1 = seg.seq
+    c.sndWl2 = seg.ack
+    synAcknowledged(c, now)
+  }
+  // RFC 5961 §5.2: neither what was never sent, nor what is older than any window.
+  if (seq.gt(seg.ack, c.sndNxt) || seq.lt(seg.ack, seq.add(c.sndUna, -c.maxSndWnd))) {
+    c.tcp.counters.drop.tcpUnacceptable++
+    challenge(c, now)
+    return false
+  }
+  const wnd = seg.wnd << c.sndWindShift
+  const isUpdate = wnd !== c.sndWnd
+  if (c.hasSack && seg.sackCount > 0) takeSack(c, seg)
+  if (seq.gt(seg.ack, c.sndUna)) newAck(c, seg, now)
+  else if (seg.ack === c.sndUna && seg.textLen === 0 && !isUpdate && !(seg.ctl & wire.FIN)) {
+    if (flightSize(c) > 0) duplicateAck(c)
+  }
+  if (c.state === 'CLOSED') return false
+  if (c.hasSack) detectLoss(c)
+  updateWindow(c, seg, wnd)
+  if (c.state === 'TIME-WAIT') {
+    if (seg.ctl & wire.FIN) c.tcp.enterTimeWait(c, now) // restarts 2 MSL
+    return false
+  }
+  return true
+}
+
+/** Takes the SACK blocks that lie in what is outstanding (RFC 2018 §5; D-SACK: RFC 2883). */
+function takeSack(c: Connection, seg: wire.Segment): void {
+  const floor = seq.max(c.sndUna, seg.ack)
+  for (let i = 0; i < seg.sackCount; i++) {
+    const left = seg.sack[2 * i]!
+    const right = seg.sack[2 * i + 1]!
+    if (seq.lt(left, floor) || seq.ge(left, right) || seq.gt(right, c.sndNxt)) continue
+    c.scoreboard.add(left, right)
+  }
+}
+
+/** SND.UNA < SEG.ACK =< SND.NXT. */
+function newAck(c: Connection, seg: wire.Segment, now: number): void {
+  const before = flightSize(c)
+  let acked = seq.diff(seg.ack, c.sndUna)
+  c.sndUna = seg.ack
+  c.isProbing = false
+  const isFinAcked = c.finSent && seg.ack === c.sndNxt
+  if (isFinAcked) acked--
+  c.sendQueue.drop(Math.min(acked, c.sendQueue.length))
+  c.scoreboard.acknowledge(c.sndUna)
+  c.highRxt = seq.max(c.highRxt, c.sndUna)
+  c.lostBelow = seq.max(c.lostBelow, c.sndUna)
+  measure(c, seg, now)
+  c.retransmits = 0
+  grow(c, acked, before)
+  c.rtoAt = flightSize(c) > 0 ? now + c.rto.rto : Infinity // RFC 6298 §5.2, §5.3
+  if (isFinAcked) finAcknowledged(c, now)
+  else if (acked > 0) c.user.writable(c)
+}
+
+/** RTTM (RFC 7323 §4.1), or the one segment that is timed (RFC 6298 §3: Karn). */
+function measure(c: Connection, seg: wire.Segment, now: number): void {
+  if (c.hasTimestamps) {
+    if (!seg.hasTimestamp || seg.tsEcr === 0) return
+    const rtt = seq.diff((Math.floor(now) + c.tsOffset) | 0, seg.tsEcr)
+    if (rtt >= 0) c.rto.sample(rtt)
+  } else if (c.rttAt >= 0 && seq.ge(seg.ack, c.rttSeq)) {
+    c.rto.sample(now - c.rttAt)
+    c.rttAt = -1
+  }
+}
+
+/** The congestion window and the end of recovery (RFC 5681 §3, RFC 6582 §3.2, RFC 6675 §5). */
+function grow(c: Connection, acked: number, flightBefore: number): void {
+  if (c.recovery === 'none') {
+    if (c.isCwndLimited || flightBefore >= c.congestion.cwnd / 2) c.congestion.onAck(acked, c.smss)
+    c.dupAcks = 0
+    return
+  }
+  if (seq.ge(c.sndUna, c.recover)) {
+    c.recovery = 'none'
+    c.dupAcks = 0
+    c.lostBelow = c.highRxt = c.sndUna
+    return
+  }
+  if (c.recovery === 'timeout') c.congestion.onAck(acked, c.smss)
+  if (!c.hasSack && c.recovery === 'fast') {
+    // A partial ACK: the next segment is lost as well (RFC 6582 §3.2, step 3 B).
+    c.dupAcks = Math.max(0, c.dupAcks - Math.ceil(acked / c.smss))
+    c.highRxt = c.sndUna
+    c.lostBelow = seq.min(seq.add(c.sndUna, c.smss), c.sndNxt)
+  }
+}
+
+function duplicateAck(c: Connection): void {
+  c.dupAcks++
+  if (c.hasSack || c.recovery !== 'none' || c.dupAcks < DUP_THRESH) return
+  if (seq.lt(c.sndUna, c.recover)) return // RFC 6582 §3.2: not twice for one window
+  enterRecovery(c)
+  c.lostBelow = seq.min(seq.add(c.sndUna, c.smss), c.sndNxt)
+}
+
+/** RFC 6675 §5: what the scoreboard says is lost. */
+function detectLoss(c: Connection): void {
+  if (c.scoreboard.octets === 0) return
+  const lostEdge = c.scoreboard.lostEdge(c.sndUna, c.smss)
+  if (seq.gt(lostEdge, c.lostBelow)) c.lostBelow = lostEdge
+  if (c.recovery === 'none' && seq.gt(c.lostBelow, c.sndUna)) enterRecovery(c)
+}
+
+function enterRecovery(c: Connection): void {
+  c.recovery = 'fast'
+  c.recover = c.sndNxt
+  c.highRxt = c.sndUna
+  c.congestion.onLoss(flightSize(c), c.smss)
+}
+
+/** SND.WND <- SEG.WND, unless the segment is older than the last update. */
+function updateWindow(c: Connection, seg: wire.Segment, wnd: number): void {
+  const isNewer =
+    seq.lt(c.sndWl1, seg.seq) || (c.sndWl1 === seg.seq && seq.le(c.sndWl2, seg.ack))
+  if (!isNewer) return
+  c.sndWnd = wnd
+  c.sndWl1 = seg.seq
+  c.sndWl2 = seg.ack
+  if (wnd > c.maxSndWnd) c.maxSndWnd = wnd
+  if (wnd === 0) return
+  c.persistAt = Infinity
+  c.persistBackoff = 0
+  if (!c.isProbing) return
+  c.isProbing = false
+  c.lostBelow = c.sndNxt // the probe's octet goes again, with what follows it
+  c.highRxt = c.sndUna
+}
+
+function finAcknowledged(c: Connection, now: number): void {
+  if (c.state === 'FIN-WAIT-1') setState(c, 'FIN-WAIT-2')
+  else if (c.state === 'CLOSING') c.tcp.enterTimeWait(c, now)
+  else if (c.state === 'LAST-ACK') c.tcp.end(c, 'finished')
+}
+
+/** Seventh, the text. Trimmed already: it lies in the window, and starts at RCV.NXT or beyond. */
+function receiveText(c: Connection, seg: wire.Segment, now: number): void {
+  if (!mayReceive(c.state)) return
+  if (seg.seq !== c.rcvNxt) return receiveAhead(c, seg, now)
+  const queued = c.recvQueue
+  let taken = 0
+  if (c.rcvQueued === 0) {
+    taken = c.user.text(c, seg.text, seg.textLen)
+    // After `closed` the user has gone; nothing is kept.
+    if ((c.state as string) === 'CLOSED') return
+    if (queued.length > 0) queued.drop(Math.min(taken, queued.length))
+  }
+  const left = seg.textLen - taken
+  if (left > 0) {
+    if (queued.reserve(c.rcvQueued + left)) {
+      queued.write(c.rcvQueued, seg.text + taken, left)
+      c.rcvQueued += left
+    } else {
+      // Not a part of it is taken; the guest sends it again. A FIN behind it neither.
+      c.tcp.counters.drop.tcpNoMemory++
+      seg.ctl &= ~wire.FIN
+      seg.textLen = taken
+    }
+  }
+  c.rcvNxt = seq.add(c.rcvNxt, seg.textLen)
+  noteAck(c, seg, now)
+  if (!c.assembler.isEmpty()) {
+    const end = c.assembler.advance(c.rcvNxt)
+    const gained = seq.diff(end, c.rcvNxt)
+    c.rcvNxt = end
+    c.rcvQueued += gained
+    c.ackNow = true // RFC 5681 §4.2: a gap is filled
+    if (gained > 0) c.user.readable(c)
+  }
+}
+
+/** RFC 9293 §3.8.6.3: at least every second full segment at once, else with what goes out soon. */
+function noteAck(c: Connection, seg: wire.Segment, now: number): void {
+  c.ackPending += seg.textLen
+  if (c.ackPending >= 2 * c.smss || !c.isInteractive || (seg.ctl & wire.FIN) !== 0) c.ackNow = true
+  else if (c.ackAt === Infinity) c.ackAt = now + DELAYED_ACK
+}
+
+/** Ours: RFC 9293 §3.8.6.3 allows 500 ms; the host's answer is there in less than this, or late. */
+const DELAYED_ACK = 20
+
+/** Text beyond a hole: kept, and reported at once (RFC 5681 §4.2). */
+function receiveAhead(c: Connection, seg: wire.Segment, now: number): void {
+  const offset = c.rcvQueued + seq.diff(seg.seq, c.rcvNxt)
+  const end = seq.add(seg.seq, seg.textLen)
+  if (!c.recvQueue.reserve(offset + seg.textLen)) c.tcp.counters.drop.tcpNoMemory++
+  else if (c.assembler.add(seg.seq, end)) c.recvQueue.write(offset, seg.text, seg.textLen)
+  emitAck(c, now)
+}
+
+/** A FIN counts when what precedes it has arrived. */
+function noteFin(c: Connection, seg: wire.Segment): void {
+  if (!mayReceive(c.state)) return
+  c.finAhead = true
+  c.finAt = seq.add(seg.seq, seg.textLen)
+}
+
+/** Eighth, the FIN. */
+function receiveFin(c: Connection, now: number): void {
+  c.finAhead = false
+  if (!mayReceive(c.state)) return
+  c.rcvNxt = seq.add(c.rcvNxt, 1)
+  c.finReceived = true
+  c.ackNow = true
+  if (c.state === 'ESTABLISHED') setState(c, 'CLOSE-WAIT')
+  else if (c.state === 'FIN-WAIT-1') setState(c, 'CLOSING')
+  c.user.finArrived(c)
+  if (c.state === 'FIN-WAIT-2') {
+    emitAck(c, now)
+    c.tcp.enterTimeWait(c, now)
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * What a connection sends: one ladder of reasons, and the segments themselves.
+ *
+ * Text goes out as super-segments of up to 64 KiB straight from the send queue: the link cuts them
+ * (`gsoSize`), nothing is copied here. The queue keeps the octets until they are acknowledged, so
+ * a retransmission is the same call with an older sequence number.
+ */
+import type { Neighbour } from '../neighbours.ts'
+import { GSO_TCPV4 } from '../link.ts'
+import * as ipv4 from '../wire/ipv4.ts'
+import * as wire from '../wire/tcp.ts'
+import { type Connection, flightSize, maySend, rcvWnd } from './connection.ts'
+import * as seq from './seq.ts'
+import type { Tcp } from './tcp.ts'
+
+/** The most octets of text in a super-segment: the IP total length has 16 bits. */
+const MAX_TEXT = 65535 - ipv4.HEADER_LEN - 60
+
+/** Sends what is due, in the order of this list, and sets the timers for the rest. */
+export function output(c: Connection, now: number): void {
+  if (c.synDue) return sendSyn(c, now)
+  if (c.state === 'SYN-SENT' || c.state === 'SYN-RECEIVED') return
+  if (maySend(c.state)) {
+    while (sendLost(c, now)) {} //         what was lost, while the network has room
+    while (sendNew(c, now)) {} //          new text, and the FIN behind it
+  }
+  if (c.ackNow || windowReopens(c)) emitAck(c, now)
+  armPersist(c, now)
+}
+
+/** SYN, or SYN-ACK when the guest's SYN is known. */
+function sendSyn(c: Connection, now: number): void {
+  c.synDue = false
+  c.ackNow = false
+  c.sndNxt = seq.add(c.iss, 1)
+  if (c.rttAt < 0 && c.retransmits === 0) c.rttAt = now
+  if (c.rtoAt === Infinity) c.rtoAt = now + c.rto.rto
+  const isAnswer = c.state !== 'SYN-SENT'
+  const wnd = Math.min(65535, c.tcp.limits.receiveBuffer)
+  if (isAnswer) c.rcvAdv = seq.add(c.rcvNxt, wnd)
+
+  const { transmitter: out, memory } = c.tcp.options
+  const withScale = isAnswer ? c.rcvWindShift > 0 : true
+  const withStamp = isAnswer ? c.hasTimestamps : true
+  const withSack = isAnswer ? c.hasSack : true
+  const optionsLen = 4 + (withScale ? 4 : 0) + (withStamp ? 12 : 0) + (withSack ? 4 : 0)
+  const headerLen = wire.HEADER_LEN + optionsLen
+  const v = memory.view
+  const at = out.begin(c.key, c.neighbour, ipv4.TCP, headerLen)
+  const ctl = isAnswer ? wire.SYN | wire.ACK : wire.SYN
+  const ports = c.key[8]!
+  const ack = isAnswer ? c.rcvNxt : 0
+  let end = wire.emitHeader(v, at, ports & 0xffff, ports >>> 16, c.iss, ack, ctl, wnd, headerLen)
+  end = wire.emitMss(v, end, c.tcp.mms - wire.HEADER_LEN)
+  if (withSack) end = wire.emitSackPermitted(v, end)
+  if (withStamp) end = wire.emitTimestamp(v, end, timestamp(c, now), isAnswer ? c.tsRecent : 0)
+  if (withScale) end = wire.emitWindShift(v, end, isAnswer ? c.rcvWindShift : c.tcp.windShift())
+  if (isAnswer) c.lastAckSent = c.rcvNxt
+  out.sendTransport(c.key, c.neighbour, ipv4.TCP, end, headerLen, 16, now)
+}
+
+/** NextSeg() rule 1 (RFC 6675 §4): the oldest octets that are lost and not sent again yet. */
+function sendLost(c: Connection, now: number): boolean {
+  if (seq.ge(c.highRxt, c.lostBelow)) return false
+  const from = c.scoreboard.nextHole(seq.max(c.highRxt, c.sndUna))
+  if (seq.ge(from, c.lostBelow)) {
+    c.highRxt = c.lostBelow
+    return false
+  }
+  const room = c.congestion.cwnd - pipe(c)
+  // The first segment of an episode goes in any case (RFC 6675 §5, step 4.3).
+  if (room < c.smss && from !== c.sndUna) return false
+  const hole = seq.diff(c.scoreboard.holeEnd(from, c.lostBelow), from)
+  const fit = Math.max(c.smss, Math.floor(room / c.smss) * c.smss)
+  // A FIN takes a number of its own, behind the last octet.
+  const text = Math.min(hole, fit, mostText(c), textBehind(c, from))
+  const withFin = c.finSent && seq.add(from, text) === seq.add(c.sndNxt, -1) && text < hole
+  if (text <= 0 && !withFin) return false
+  c.tcp.counters.tcpRetransmits++
+  if (c.rtoAt === Infinity) c.rtoAt = now + c.rto.rto
+  if (c.rttAt >= 0 && seq.gt(c.rttSeq, from)) c.rttAt = -1 // Karn
+  emitText(c, from, text, withFin, now)
+  c.highRxt = seq.add(from, withFin ? text + 1 : text)
+  return true
+}
+
+/** New text, as far as both windows go (RFC 9293 §3.8.6.2.1), and the FIN. */
+function sendNew(c: Connection, now: number): boolean {
+  if (c.finSent) return false
+  const available = textBehind(c, c.sndNxt)
+  const offered = seq.diff(seq.add(c.sndUna, c.sndWnd), c.sndNxt)
+  const room = c.congestion.cwnd - pipe(c)
+  let text = Math.min(available, offered, mostText(c))
+  c.isCwndLimited = text > room
+  if (text > room) text = Math.max(0, room)
+  if (text > 0 && text < available) {
+    // The silly window: whole segments, or half of the largest window there ever was, or all.
+    if (text >= c.smss) text -= text % c.smss
+    else if (!(text >= c.maxSndWnd / 2 && offered <= room) && !c.isForced) text = 0
+  }
+  const withFin = c.finQueued && text === available && (text > 0 || available === 0)
+  if (text <= 0 && !withFin) return false
+  c.isForced = false
+  if (c.rttAt < 0 && !c.hasTimestamps && text > 0) {
+    c.rttAt = now
+    c.rttSeq = seq.add(c.sndNxt, text)
+  }
+  if (c.rtoAt === Infinity) c.rtoAt = now + c.rto.rto
+  emitText(c, c.sndNxt, text, withFin, now)
+  c.sndNxt = seq.add(c.sndNxt, withFin ? text + 1 : text)
+  if (withFin) c.finSent = true
+  return !withFin
+}
+
+/** Octets of the send queue from `from` on. */
+function textBehind(c: Connection, from: seq.Seq): number {
+  return Math.max(0, c.sendQueue.length - seq.diff(from, c.sndUna))
+}
+
+/** Whole segments, as many as an IP packet may carry to the link. */
+const mostText = (c: Connection): number => Math.max(c.smss, MAX_TEXT - (MAX_TEXT % c.smss))
+
+/** SetPipe() (RFC 6675 §4): the octets that are thought to be in the network. */
+function pipe(c: Connection): number {
+  const outstanding = flightSize(c) - c.scoreboard.octets
+  if (c.recovery === 'none') return outstanding
+  const lost = c.scoreboard.holes(seq.max(c.highRxt, c.sndUna), c.lostBelow)
+  // Without SACK each duplicate ACK says that one segment has left (RFC 6582).
+  const left = c.hasSack || c.recovery !== 'fast' ? 0 : c.dupAcks * c.smss
+  return Math.max(0, outstanding - lost - left)
+}
+
+/** One segment, or one super-segment, of text from the send queue. */
+export function emitText(
+  c: Connection,
+  from: seq.Seq,
+  text: number,
+  fin: boolean,
+  now: number,
+): void {
+  const { transmitter: out, memory } = c.tcp.options
+  const headerLen = wire.HEADER_LEN + (c.hasTimestamps ? 12 : 0)
+  const at = out.begin(c.key, c.neighbour, ipv4.TCP, headerLen + text)
+  const offset = seq.diff(from, c.sndUna)
+  const isLast = offset + text === c.sendQueue.length
+  const ctl = wire.ACK | (isLast && text > 0 ? wire.PSH : 0) | (fin ? wire.FIN : 0)
+  const end = emitSegmentHeader(c, memory.view, at, from, ctl, headerLen, now)
+  const { departure } = out
+  if (text > 0) {
+    c.sendQueue.slices(offset, text, departure.slices)
+    if (c.ackNow || c.ackAt !== Infinity) c.isInteractive = true
+  }
+  if (text > c.smss) {
+    departure.gsoType = GSO_TCPV4
+    departure.gsoSize = c.smss
+  }
+  acknowledged(c)
+  out.sendTransport(c.key, c.neighbour, ipv4.TCP, end, headerLen + text, 16, now)
+}
+
+/** An ACK without text: with the SACK blocks that are to be reported (RFC 2018 §4). */
+export function emitAck(c: Connection, now: number): void {
+  const { transmitter: out, memory } = c.tcp.options
+  const most = c.hasTimestamps ? 3 : 4
+  const blocks = c.hasSack && !c.assembler.isEmpty() ? c.assembler.blocks(sackBlocks, most) : 0
+  const optionsLen = (c.hasTimestamps ? 12 : 0) + (blocks > 0 ? 4 + 8 * blocks : 0)
+  const headerLen = wire.HEADER_LEN + optionsLen
+  const at = out.begin(c.key, c.neighbour, ipv4.TCP, headerLen)
+  let end = emitSegmentHeader(c, memory.view, at, c.sndNxt, wire.ACK, headerLen, now)
+  if (blocks > 0) end = wire.emitSack(memory.view, end, sackBlocks, blocks)
+  acknowledged(c)
+  out.sendTransport(c.key, c.neighbour, ipv4.TCP, end, headerLen, 16, now)
+}
+
+const sackBlocks = new Int32Array(8)
+
+function emitSegmentHeader(
+  c: Connection,
+  v: DataView,
+  at: number,
+  from: seq.Seq,
+  ctl: number,
+  headerLen: number,
+  now: number,
+): number {
+  const ports = c.key[8]!
+  const wnd = offerWindow(c)
+  const src = ports & 0xffff
+  const end = wire.emitHeader(v, at, src, ports >>> 16, from, c.rcvNxt, ctl, wnd, headerLen)
+  return c.hasTimestamps ? wire.emitTimestamp(v, end, timestamp(c, now), c.tsRecent) : end
+}
+
+/** TSval: milliseconds, from a start that only we know. */
+const timestamp = (c: Connection, now: number): number => (Math.floor(now) + c.tsOffset) | 0
+
+function acknowledged(c: Connection): void {
+  c.ackNow = false
+  c.ackPending = 0
+  c.ackAt = Infinity
+  c.lastAckSent = c.rcvNxt
+}
+
+/**
+ * How much the window would be if it were offered now. The right edge never moves to the left; it
+ * moves to the right by the silly-window rule (RFC 9293 §3.8.6.2.2): by a segment's or half of the
+ * buffer's worth. When the pool runs low, less is promised: a promise may have to be kept.
+ */
+function nextWindow(c: Connection): number {
+  const { pool, limits } = c.tcp
+  const most = pool.free > pool.size / 4 ? limits.receiveBuffer : limits.receiveBuffer / 16
+  const offered = rcvWnd(c)
+  const free = most - c.rcvQueued
+  return free - offered >= Math.min(most / 2, c.smss) ? free : offered
+}
+
+/** The window field, and the promise it makes: `rcvAdv`. */
+function offerWindow(c: Connection): number {
+  const shift = c.rcvWindShift
+  // Rounded up by less than the scale's unit, so that the edge that was promised stays.
+  const field = Math.min(65535, Math.ceil(nextWindow(c) / (1 << shift)))
+  c.rcvAdv = seq.max(c.rcvAdv, seq.add(c.rcvNxt, field << shift))
+  return field
+}
+
+/** A window that was closed, or nearly, and may now be opened, is told of at once. */
+function windowReopens(c: Connection): boolean {
+  if (c.finReceived) return false
+  const offered = rcvWnd(c)
+  const gain = nextWindow(c) - offered
+  return gain > 0 && (offered < 2 * c.smss || gain >= c.tcp.limits.receiveBuffer / 2)
+}
+
+/** RFC 9293 §3.8.6.1: text waits, only a probe is out, and the window lets nothing through. */
+function armPersist(c: Connection, now: number): void {
+  const isWaiting =
+    maySend(c.state) && c.sendQueue.length > 0 && (flightSize(c) === 0 || c.isProbing)
+  if (!isWaiting) c.persistAt = Infinity
+  else if (c.persistAt === Infinity) c.persistAt = now + persistInterval(c)
+}
+
+/** The RTO with its own backoff, from 200 ms to 60 s. */
+export function persistInterval(c: Connection): number {
+  return Math.min(60_000, c.rto.rto * 2 ** c.persistBackoff)
+}
+
+/** The RST for a segment that belongs to nothing (RFC 9293 §3.10.7.1). */
+export function emitReset(
+  tcp: Tcp,
+  key: Int32Array,
+  neighbour: Neighbour,
+  seg: wire.Segment,
+): void {
+  if (seg.ctl & wire.RST) return
+  if (seg.ctl & wire.ACK) emitResetFor(tcp, key, neighbour, seg.ack, 0, false)
+  else emitResetFor(tcp, key, neighbour, 0, seq.add(seg.seq, seg.len), true)
+}
+
+export function emitResetFor(
+  tcp: Tcp,
+  key: Int32Array,
+  neighbour: Neighbour,
+  from: seq.Seq,
+  ack: seq.Seq,
+  withAck: boolean,
+): void {
+  const { transmitter: out, memory } = tcp.options
+  const at = out.begin(key, neighbour, ipv4.TCP, wire.HEADER_LEN)
+  const ctl = withAck ? wire.RST | wire.ACK : wire.RST
+  const ports = key[8]!
+  const v = memory.view
+  const len = wire.HEADER_LEN
+  const end = wire.emitHeader(v, at, ports & 0xffff, ports >>> 16, from, ack, ctl, 0, len)
+  out.sendTransport(key, neighbour, ipv4.TCP, end, len, 16, 0)
+}

@@ -1,0 +1,340 @@
+/**
+ * All TCP connections of a stack: demultiplexing, opening, flushing, timing out.
+ *
+ * The guest's SYN for an unknown 4-tuple becomes a {@link SynRequest} that whoever sits above
+ * answers later: with a connection once the host has answered, with a RST, or with an ICMP error.
+ * Until then the SYN is remembered and its repetitions are silent (DESIGN §5: dial first).
+ */
+import type { Counters } from '../counters.ts'
+import { Deadlines } from '../deadlines.ts'
+import { FlowTable } from '../flow-table.ts'
+import type { Memory } from '../link.ts'
+import type { Neighbour } from '../neighbours.ts'
+import type { Pool } from '../pool.ts'
+import type { Transmitter } from '../transmitter.ts'
+import * as ipv4 from '../wire/ipv4.ts'
+import * as wire from '../wire/tcp.ts'
+import {
+  type CloseReason,
+  Connection,
+  type ConnectionUser,
+  discard,
+  setState,
+  touch,
+} from './connection.ts'
+import { segmentArrives } from './input.ts'
+import { isnOf } from './isn.ts'
+import { emitReset, emitResetFor, output } from './output.ts'
+import { Reno } from './congestion.ts'
+import * as seq from './seq.ts'
+import { timeout, updateDeadline } from './timers.ts'
+
+export interface TcpLimits {
+  /** The most octets of a connection that wait to be acknowledged or sent. */
+  sendBuffer: number
+  /** The most octets that are offered as window. */
+  receiveBuffer: number
+  /** How many connections there may be. */
+  connections: number
+  /** How many SYNs may wait for an answer. */
+  requests: number
+}
+
+export interface TcpOptions {
+  readonly memory: Memory
+  readonly pool: Pool
+  readonly transmitter: Transmitter
+  readonly counters: Counters
+  readonly mtu: number
+  readonly limits: TcpLimits
+  /** 32 random bits at each call. */
+  readonly random: () => number
+  /** The guest opens a connection. */
+  readonly onSyn: (request: SynRequest) => void
+}
+
+/** RFC 9293 §3.4.1: 2 MSL, as Linux has it (TCP_TIMEWAIT_LEN). */
+export const TIME_WAIT = 60_000
+/** Ours: older ones are forgotten when there are more. */
+const MAX_TIME_WAIT = 4096
+
+/** The guest's SYN, waiting for an answer. */
+export class SynRequest {
+  readonly tcp: Tcp
+  readonly key: Int32Array
+  readonly neighbour: Neighbour
+  readonly irs: seq.Seq
+  readonly wnd: number
+  /** The guest's MSS option; 536 when there was none (RFC 9293 MUST-15). */
+  readonly mss: number
+  readonly windShift: number
+  readonly sackPermitted: boolean
+  readonly hasTimestamp: boolean
+  readonly tsVal: number
+  /** Called when the guest gives the SYN up with a RST, or replaces it with another. */
+  onGivenUp: (() => void) | undefined
+
+  constructor(tcp: Tcp, key: Int32Array, neighbour: Neighbour, seg: wire.Segment) {
+    this.tcp = tcp
+    this.key = key
+    this.neighbour = neighbour
+    this.irs = seg.seq
+    this.wnd = seg.wnd
+    this.mss = seg.mss === 0 ? 536 : seg.mss
+    this.windShift = seg.windShift
+    this.sackPermitted = seg.sackPermitted
+    this.hasTimestamp = seg.hasTimestamp
+    this.tsVal = seg.tsVal
+  }
+
+  /** The host answered: SYN-ACK with the next flush. */
+  accept(user: ConnectionUser, now: number): Connection {
+    this.tcp.requests.delete(this)
+    return this.tcp.acceptSyn(this, user, now)
+  }
+
+  /** The host refused: RST. */
+  refuse(): void {
+    this.tcp.requests.delete(this)
+    emitResetFor(this.tcp, this.key, this.neighbour, 0, seq.add(this.irs, 1), true)
+  }
+
+  /**
+   * The host cannot be reached: ICMP destination unreachable with that code, and no RST, which
+   * would hide it. The SYN's repetitions are answered by a new dial.
+   */
+  fail(code: number): void {
+    this.tcp.requests.delete(this)
+    this.tcp.options.transmitter.unreachable(this.key, this.neighbour, ipv4.TCP, this.irs, code)
+  }
+
+  /** Nobody waits for the answer any more; the guest's repeated SYN makes a new request. */
+  forget(): void {
+    this.tcp.requests.delete(this)
+  }
+}
+
+export class Tcp {
+  readonly memory: Memory
+  readonly pool: Pool
+  readonly options: TcpOptions
+  readonly limits: TcpLimits
+  readonly counters: Counters
+  readonly connections: FlowTable<Connection>
+  readonly requests: FlowTable<SynRequest>
+  readonly deadlines: Deadlines<Connection> = new Deadlines()
+  /** Connections with something due. */
+  readonly touched: Connection[] = []
+  /** Called after each change of state: for tests and traces. */
+  observer: ((c: Connection, before: string) => void) | undefined
+  /** MMS: the most octets of TCP header and text in one packet. */
+  readonly mms: number
+  readonly #seg: wire.Segment = new wire.Segment()
+  readonly #secret: Int32Array
+  readonly #timeWait: Connection[] = []
+
+  constructor(options: TcpOptions) {
+    this.options = options
+    this.memory = options.memory
+    this.pool = options.pool
+    this.limits = options.limits
+    this.counters = options.counters
+    this.mms = options.mtu - ipv4.HEADER_LEN
+    this.connections = new FlowTable(options.random())
+    this.requests = new FlowTable(options.random())
+    this.#secret = Int32Array.of(options.random(), options.random())
+  }
+
+  /**
+   * A segment at [at, end), whose checksum is right, for the connection `key`, which is borrowed.
+   * False when there is no such connection: `arrivesAtNobody` has to follow, with the neighbour.
+   */
+  receive(key: Int32Array, at: number, end: number, now: number): boolean {
+    const seg = this.#seg
+    if (!wire.parse(this.memory.view, at, end, seg)) {
+      this.counters.drop.tcpMalformed++
+      return true
+    }
+    const c = this.connections.get(key)
+    if (c === undefined) return false
+    if (c.state === 'TIME-WAIT' && this.#isReopening(c, seg)) {
+      this.remove(c)
+      return false
+    }
+    segmentArrives(c, seg, now)
+    return true
+  }
+
+  /** RFC 9293 §3.10.7.1 and §3.10.7.2: state CLOSED, and LISTEN for every host there is. */
+  arrivesAtNobody(key: Int32Array, neighbour: Neighbour): void {
+    const seg = this.#seg
+    const isSyn = (seg.ctl & (wire.SYN | wire.ACK | wire.RST | wire.FIN)) === wire.SYN
+    const request = this.requests.get(key)
+    if (isSyn) {
+      if (request !== undefined) {
+        if (request.irs === seg.seq) return // the dial goes on
+        request.forget()
+        request.onGivenUp?.()
+      }
+      if (this.requests.size >= this.limits.requests) return void this.counters.drop.tcpLimit++
+      if (this.connections.size >= this.limits.connections) {
+        this.counters.drop.tcpLimit++
+        return emitReset(this, key, neighbour, seg)
+      }
+      const fresh = new SynRequest(this, key.slice(), neighbour, seg)
+      this.requests.add(fresh)
+      return this.options.onSyn(fresh)
+    }
+    this.counters.drop.tcpNoConnection++
+    if (request !== undefined && (seg.ctl & wire.RST) !== 0 && seg.seq === seq.add(request.irs, 1)) {
+      request.forget()
+      request.onGivenUp?.()
+    }
+    emitReset(this, key, neighbour, seg)
+  }
+
+  /** A new SYN may reopen a connection in TIME-WAIT (RFC 9293 §3.6.1, MAY-2; RFC 6191). */
+  #isReopening(c: Connection, seg: wire.Segment): boolean {
+    if ((seg.ctl & (wire.SYN | wire.ACK | wire.RST)) !== wire.SYN) return false
+    if (c.hasTimestamps && seg.hasTimestamp) return seq.gt(seg.tsVal, c.tsRecent)
+    return seq.gt(seg.seq, c.rcvNxt)
+  }
+
+  acceptSyn(request: SynRequest, user: ConnectionUser, now: number): Connection {
+    const c = this.#create(user, request.key, request.neighbour, now)
+    c.irs = request.irs
+    c.rcvNxt = seq.add(request.irs, 1)
+    c.hasSack = request.sackPermitted
+    c.sndWnd = c.maxSndWnd = request.wnd
+    c.sndWl1 = request.irs
+    agreeOnOptions(c, request.mss, request.windShift, request.hasTimestamp, request.tsVal, now)
+    setState(c, 'SYN-RECEIVED')
+    return c
+  }
+
+  /** OPEN, active (RFC 9293 §3.10.1): towards the guest, for a forwarded port. */
+  connect(key: Int32Array, neighbour: Neighbour, user: ConnectionUser, now: number): Connection {
+    const c = this.#create(user, key.slice(), neighbour, now)
+    c.rcvWindShift = this.windShift()
+    setState(c, 'SYN-SENT')
+    return c
+  }
+
+  #create(user: ConnectionUser, key: Int32Array, neighbour: Neighbour, now: number): Connection {
+    const c = new Connection(this, user, key, neighbour)
+    c.iss = isnOf(this.#secret, key, now)
+    c.sndUna = c.sndNxt = c.lostBelow = c.highRxt = c.recover = c.iss
+    c.tsOffset = this.options.random()
+    c.heardAt = now
+    c.synDue = true
+    this.connections.add(c)
+    touch(c)
+    return c
+  }
+
+  /** Our shift: the smallest with which the whole receive buffer can be offered. */
+  windShift(): number {
+    let shift = 0
+    while (65535 << shift < this.limits.receiveBuffer && shift < 14) shift++
+    return shift
+  }
+
+  /** ABORT (RFC 9293 §3.10.5): a RST to the guest, and the end. */
+  abort(c: Connection, reason: CloseReason): void {
+    if (c.state === 'CLOSED') return
+    if (c.state !== 'SYN-SENT' && c.state !== 'TIME-WAIT') {
+      emitResetFor(this, c.key, c.neighbour, c.sndNxt, c.rcvNxt, true)
+    }
+    this.end(c, reason)
+  }
+
+  /** The connection is over: it is forgotten, then its user told. */
+  end(c: Connection, reason: CloseReason): void {
+    const wasWaiting = c.state === 'TIME-WAIT'
+    this.remove(c)
+    if (!wasWaiting) c.user.closed(c, reason)
+  }
+
+  /** TIME-WAIT: the user is told that it is over; the table remembers it for 2 MSL. */
+  enterTimeWait(c: Connection, now: number): void {
+    const wasWaiting = c.state === 'TIME-WAIT'
+    c.rtoAt = c.persistAt = Infinity
+    c.waitAt = now + TIME_WAIT
+    if (wasWaiting) return
+    setState(c, 'TIME-WAIT')
+    this.#timeWait.push(c)
+    if (this.#timeWait.length > MAX_TIME_WAIT) {
+      const oldest = this.#timeWait.shift()!
+      if (oldest.state === 'TIME-WAIT') this.remove(oldest)
+    }
+    c.user.closed(c, 'finished')
+  }
+
+  /**
+   * Forgets a connection. What its user has not read yet stays in `recvQueue` when the guest had
+   * sent its FIN: those octets are acknowledged, and still to be delivered.
+   */
+  remove(c: Connection): void {
+    if (c.state === 'TIME-WAIT') {
+      const i = this.#timeWait.indexOf(c)
+      if (i >= 0) this.#timeWait.splice(i, 1)
+    }
+    setState(c, 'CLOSED')
+    c.sendQueue.clear()
+    if (!c.finReceived) discard(c)
+    c.deadline = Infinity
+    this.deadlines.remove(c)
+    this.connections.delete(c)
+  }
+
+  /** Sends what is due on the connections that were touched since the last flush. */
+  flush(now: number): void {
+    const touched = this.touched
+    for (let i = 0; i < touched.length; i++) {
+      const c = touched[i]!
+      c.isTouched = false
+      if (c.state === 'CLOSED') continue
+      output(c, now)
+      updateDeadline(c)
+    }
+    touched.length = 0
+  }
+
+  timeout(now: number): void {
+    for (;;) {
+      const c = this.deadlines.pop(now)
+      if (c === undefined) return
+      timeout(c, now)
+      if (c.state !== 'CLOSED') touch(c)
+    }
+  }
+}
+
+/** What the SYNs said of each other (RFC 9293 §3.7.1, RFC 7323 §2.2 and §3.2). */
+export function agreeOnOptions(
+  c: Connection,
+  mss: number,
+  windShift: number,
+  hasTimestamp: boolean,
+  tsVal: number,
+  now: number,
+): void {
+  c.hasTimestamps = hasTimestamp
+  if (hasTimestamp) {
+    c.tsRecent = tsVal
+    c.tsRecentAt = now
+  }
+  // Eff.snd.MSS (RFC 9293 §3.7.1), from which the options of each segment are taken off.
+  const most = Math.min(Math.max(mss, MIN_MSS), c.tcp.mms - wire.HEADER_LEN)
+  c.smss = most - (hasTimestamp ? 12 : 0)
+  c.congestion = new Reno(c.smss)
+  if (windShift >= 0) {
+    c.sndWindShift = Math.min(windShift, 14)
+    c.rcvWindShift = c.tcp.windShift()
+  } else {
+    c.rcvWindShift = 0
+  }
+}
+
+/** Ours, as Linux' TCP_MIN_SND_MSS: a smaller one is a denial of service. */
+const MIN_MSS = 48

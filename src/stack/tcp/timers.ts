@@ -1,0 +1,78 @@
+/** What time does to a connection. One `deadline`, recomputed in one function. */
+import {
+  type Connection,
+  flightSize,
+  maySend,
+} from './connection.ts'
+import { emitText, persistInterval } from './output.ts'
+import * as seq from './seq.ts'
+
+/** R2 for text (RFC 9293 §3.8.3): as Linux' tcp_retries2, some 15 minutes with the backoff. */
+const MAX_RETRANSMITS = 15
+/** R2 for a SYN: with 1, 2, 4 … s, a little over the 3 minutes that MUST-23 asks for. */
+const MAX_SYN_RETRANSMITS = 7
+
+/** The earliest of the connection's timers becomes its deadline. */
+export function updateDeadline(c: Connection): void {
+  c.deadline = Math.min(c.rtoAt, c.persistAt, c.ackAt, c.waitAt)
+  if (c.state !== 'CLOSED') c.tcp.deadlines.update(c)
+}
+
+/** The deadline is here. The caller flushes the connection afterwards. */
+export function timeout(c: Connection, now: number): void {
+  if (now >= c.rtoAt) retransmissionTimeout(c, now)
+  if (now >= c.persistAt) persistTimeout(c, now)
+  if (now >= c.ackAt) {
+    c.ackNow = true
+    c.isInteractive = false // nothing was sent that could have carried it
+  }
+  if (now >= c.waitAt && c.state === 'TIME-WAIT') c.tcp.remove(c)
+}
+
+/** RFC 6298 §5.4–§5.7. */
+function retransmissionTimeout(c: Connection, now: number): void {
+  c.rtoAt = Infinity
+  if (flightSize(c) === 0) return
+  const isOpening = c.state === 'SYN-SENT' || c.state === 'SYN-RECEIVED'
+  // A guest that acknowledges with a closed window lives (RFC 9293 §3.8.6.1, MUST-37).
+  if (c.sndWnd > 0 || now - c.heardAt > 2 * c.rto.rto) c.retransmits++
+  if (c.retransmits > (isOpening ? MAX_SYN_RETRANSMITS : MAX_RETRANSMITS)) {
+    return c.tcp.abort(c, 'guest-timeout')
+  }
+  c.tcp.counters.tcpTimeouts++
+  c.rto.backOff()
+  c.rtoAt = now + c.rto.rto
+  c.rttAt = -1
+  if (isOpening) {
+    c.synDue = true
+    return
+  }
+  if (c.recovery !== 'timeout' || seq.ge(c.sndUna, c.recover)) {
+    c.congestion.onTimeout(flightSize(c), c.smss)
+  } else {
+    c.congestion.cwnd = c.smss
+  }
+  // All that is out counts as lost; SACKed octets may have been forgotten (RFC 2018 §8).
+  c.scoreboard.clear()
+  c.recovery = 'timeout'
+  c.recover = c.sndNxt
+  c.lostBelow = c.sndNxt
+  c.highRxt = c.sndUna
+  c.dupAcks = 0
+}
+
+/** RFC 9293 §3.8.6.1: one octet beyond the closed window, again and again. */
+function persistTimeout(c: Connection, now: number): void {
+  c.persistAt = Infinity
+  if (!maySend(c.state) || c.sendQueue.length === 0) return
+  c.persistBackoff++
+  if (c.sndWnd > 0) {
+    c.isForced = true // a small window: the override time-out of §3.8.6.2.1
+  } else {
+    emitText(c, c.sndUna, 1, false, now)
+    // The octet may be taken, and is then acknowledged: so it counts as sent, but no RTO runs.
+    if (!c.isProbing) c.sndNxt = seq.add(c.sndNxt, 1)
+    c.isProbing = true
+  }
+  c.persistAt = now + persistInterval(c)
+}

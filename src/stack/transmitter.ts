@@ -1,0 +1,274 @@
+/**
+ * The way out for packets to the guest: Ethernet and IPv4 headers, checksums, neighbours.
+ *
+ * `begin` writes the headers at one place that is used for every packet, and returns where the
+ * transport header goes; the caller writes that, adds its text to `departure.slices`, and calls
+ * `sendTransport`. Nothing is allocated and no text is copied.
+ */
+import type { Counters } from './counters.ts'
+import { Departure, GSO_NONE, type Link, type Memory } from './link.ts'
+import type { Neighbour, Neighbours } from './neighbours.ts'
+import * as checksum from './wire/checksum.ts'
+import * as arp from './wire/arp.ts'
+import * as ethernet from './wire/ethernet.ts'
+import * as icmp from './wire/icmp.ts'
+import * as ipv4 from './wire/ipv4.ts'
+import * as udp from './wire/udp.ts'
+
+/** RFC 1700's default TTL, which is Linux'. */
+const TTL = 64
+/** Room for the headers of one packet: Ethernet, IP and TCP with all options, or an ICMP error. */
+export const HEADERS_LEN = 256
+
+export class Transmitter {
+  readonly departure: Departure
+  readonly #memory: Memory
+  readonly #link: Link
+  readonly #counters: Counters
+  readonly #mac: Uint8Array
+  readonly #arpSource: number
+  readonly #neighbours: Neighbours
+  readonly #at: number
+  /** The largest IP packet that the link carries. */
+  readonly #mtu: number
+  #id = 0
+
+  constructor(options: {
+    memory: Memory
+    link: Link
+    counters: Counters
+    neighbours: Neighbours
+    departure: Departure
+    /** HEADERS_LEN octets of memory. */
+    at: number
+    mac: Uint8Array
+    mtu: number
+    /** The address that ARP requests come from: the gateway's. */
+    arpSource: number
+  }) {
+    this.#memory = options.memory
+    this.#link = options.link
+    this.#counters = options.counters
+    this.#neighbours = options.neighbours
+    this.departure = options.departure
+    this.#at = options.at
+    this.#mac = options.mac
+    this.#mtu = options.mtu
+    this.#arpSource = options.arpSource
+  }
+
+  /**
+   * Starts a packet from the host's to the guest's side of `key`, with `len` octets behind the IP
+   * header. Returns where they start.
+   */
+  begin(key: Int32Array, neighbour: Neighbour, protocol: number, len: number): number {
+    return this.begin4(key[7]!, key[3]!, neighbour, protocol, len, TTL)
+  }
+
+  begin4(
+    src: number,
+    dst: number,
+    neighbour: Neighbour,
+    protocol: number,
+    len: number,
+    ttl: number,
+  ): number {
+    const fragment = protocol === ipv4.TCP ? ipv4.DF : 0
+    return this.#begin4(src, dst, neighbour, protocol, len, ttl, this.#nextId(), fragment)
+  }
+
+  #begin4(
+    src: number,
+    dst: number,
+    neighbour: Neighbour,
+    protocol: number,
+    len: number,
+    ttl: number,
+    id: number,
+    fragment: number,
+  ): number {
+    const { departure } = this
+    departure.slices.clear()
+    departure.slices.push(this.#at, 0)
+    departure.csumStart = 0
+    departure.gsoType = GSO_NONE
+    const v = this.#memory.view
+    const at = ethernet.emit(v, this.#at, neighbour.mac, this.#mac, ethernet.IPV4)
+    return ipv4.emit(v, at, ipv4.HEADER_LEN + len, id, fragment, ttl, protocol, src, dst)
+  }
+
+  /** Atomic datagrams need no identification (RFC 6864 §4.1); super-segments are cut by it. */
+  #nextId(): number {
+    this.#id = (this.#id + 1) & 0xffff
+    return this.#id
+  }
+
+  /**
+   * Sends the packet whose headers end at `end`. The transport checksum, at `csumOffset` in a
+   * header and text of `len` octets, is left to the link: only the pseudo-header's sum is written.
+   */
+  sendTransport(
+    key: Int32Array,
+    neighbour: Neighbour,
+    protocol: number,
+    end: number,
+    len: number,
+    csumOffset: number,
+    now: number,
+  ): void {
+    const start = ethernet.HEADER_LEN + ipv4.HEADER_LEN
+    const { departure } = this
+    departure.csumStart = start
+    departure.csumOffset = csumOffset
+    const pseudo = checksum.fold(checksum.pseudo4(key[7]!, key[3]!, protocol, len))
+    this.#memory.view.setUint16(this.#at + start + csumOffset, pseudo)
+    this.#send(neighbour, end, now)
+  }
+
+  /** Sends the packet whose headers end at `end`; its checksums are complete. */
+  sendComplete(neighbour: Neighbour, end: number, now: number): void {
+    this.#send(neighbour, end, now)
+  }
+
+  #send(neighbour: Neighbour, end: number, now: number): void {
+    const { slices } = this.departure
+    slices.len[0] = end - this.#at
+    slices.total += end - this.#at
+    if (neighbour.isKnown) return this.#transmit()
+    if (!this.#neighbours.hold(neighbour, this.departure)) this.#counters.drop.neighbourUnknown++
+    if (this.#neighbours.mayRequest(neighbour, now)) this.#requestAddress(neighbour)
+  }
+
+  #transmit(): void {
+    this.#counters.framesToGuest++
+    this.#counters.octetsToGuest += this.departure.slices.total
+    this.#link.transmit(this.departure)
+  }
+
+  /** An ARP request to all (RFC 826). */
+  #requestAddress(neighbour: Neighbour): void {
+    const v = this.#memory.view
+    const at = ethernet.emit(v, this.#at, ethernet.BROADCAST, this.#mac, ethernet.ARP)
+    this.#sendArp(arp.emit(v, at, arp.REQUEST, this.#mac, this.#arpSource, UNKNOWN, neighbour.addr))
+  }
+
+  /** The ARP reply "`addr` is at our MAC". */
+  replyArp(neighbour: Neighbour, addr: number): void {
+    const v = this.#memory.view
+    const at = ethernet.emit(v, this.#at, neighbour.mac, this.#mac, ethernet.ARP)
+    this.#sendArp(arp.emit(v, at, arp.REPLY, this.#mac, addr, neighbour.mac, neighbour.addr))
+  }
+
+  #sendArp(end: number): void {
+    const { departure } = this
+    departure.slices.clear()
+    departure.slices.push(this.#at, end - this.#at)
+    departure.csumStart = 0
+    departure.gsoType = GSO_NONE
+    this.#transmit()
+  }
+
+  /**
+   * Sends `len` octets of memory as a datagram from the host's to the guest's side of `key`
+   * (RFC 768), cut into fragments when it does not fit the link (RFC 791 §2.3).
+   */
+  sendUdp(key: Int32Array, neighbour: Neighbour, at: number, len: number, now: number): void {
+    const { bytes, view } = this.#memory
+    const ports = key[8]!
+    const udpLen = udp.HEADER_LEN + len
+    if (ipv4.HEADER_LEN + udpLen <= this.#mtu) {
+      const out = this.begin(key, neighbour, ipv4.UDP, udpLen)
+      const end = udp.emit(view, out, ports & 0xffff, ports >>> 16, udpLen, 0)
+      this.departure.slices.push(at, len)
+      return this.sendTransport(key, neighbour, ipv4.UDP, end, udpLen, udp.CHECKSUM, now)
+    }
+    // Each fragment's data is a multiple of eight octets; the first holds the UDP header.
+    const most = (this.#mtu - ipv4.HEADER_LEN) & ~7
+    let sum = checksum.pseudo4(key[7]!, key[3]!, ipv4.UDP, udpLen)
+    sum += (ports & 0xffff) + (ports >>> 16) + udpLen
+    const check = checksum.finish(checksum.sum(bytes, view, at, at + len, checksum.fold(sum)) ) || 0xffff
+    const id = this.#nextId()
+    for (let offset = 0; offset < udpLen; offset += most) {
+      const n = Math.min(most, udpLen - offset)
+      const fragment = (offset >>> 3) | (offset + n < udpLen ? ipv4.MF : 0)
+      let end = this.#begin4(key[7]!, key[3]!, neighbour, ipv4.UDP, n, TTL, id, fragment)
+      const head = offset === 0 ? udp.HEADER_LEN : 0
+      if (head > 0) end = udp.emit(view, end, ports & 0xffff, ports >>> 16, udpLen, check)
+      this.departure.slices.push(at + offset + head - udp.HEADER_LEN, n - head)
+      this.#send(neighbour, end, now)
+    }
+  }
+
+  /** The ICMP echo reply to the request at [at, end) of memory (RFC 792). */
+  replyEcho(src: number, neighbour: Neighbour, at: number, end: number, now: number): void {
+    const out = this.begin4(src, neighbour.addr, neighbour, ipv4.ICMP, end - at, TTL)
+    const v = this.#memory.view
+    v.setUint32(out, (icmp.ECHO_REPLY << 24) >>> 0)
+    v.setUint32(out + 4, v.getUint32(at + 4)) // identifier and sequence number
+    this.departure.slices.push(at + icmp.HEADER_LEN, end - at - icmp.HEADER_LEN)
+    // RFC 1624: the request's sum, with its type taken away.
+    const sum = checksum.fold((~v.getUint16(at + 2) & 0xffff) + (~(icmp.ECHO << 8) & 0xffff))
+    v.setUint16(out + 2, ~sum & 0xffff)
+    this.sendComplete(neighbour, out + icmp.HEADER_LEN, now)
+  }
+
+  /**
+   * ICMP destination unreachable about a packet whose octets are gone: its IP header and the eight
+   * octets behind it are written anew from the key (RFC 792; `word` is the second 32-bit word of
+   * the transport header: TCP's sequence number, or UDP's length and checksum).
+   */
+  unreachable(
+    key: Int32Array,
+    neighbour: Neighbour,
+    protocol: number,
+    word: number,
+    code: number,
+  ): void {
+    const v = this.#memory.view
+    const quoteLen = ipv4.HEADER_LEN + 8
+    const len = icmp.HEADER_LEN + quoteLen
+    const out = this.begin4(this.#arpSource, key[3]!, neighbour, ipv4.ICMP, len, TTL)
+    const quote = out + icmp.HEADER_LEN
+    const total = ipv4.HEADER_LEN + (protocol === ipv4.TCP ? 20 : word >>> 16)
+    let end = ipv4.emit(v, quote, total, 0, 0, TTL, protocol, key[3]!, key[7]!)
+    v.setInt32(end, key[8]!)
+    v.setInt32(end + 4, word)
+    end += 8
+    this.#finishError(out, end, icmp.UNREACHABLE, code, 0)
+    this.sendComplete(neighbour, end, 0)
+  }
+
+  /**
+   * An ICMP error about the IP packet at [at, end) of memory: as much of it is quoted as fits into
+   * 576 octets (RFC 1812 §4.3.2.3). `rest` is the second word: the next hop's MTU for code 4.
+   */
+  icmpError(
+    src: number,
+    neighbour: Neighbour,
+    type: number,
+    code: number,
+    rest: number,
+    at: number,
+    end: number,
+    now: number,
+  ): void {
+    const bytes = this.#memory.bytes
+    const most = HEADERS_LEN - ethernet.HEADER_LEN - ipv4.HEADER_LEN - icmp.HEADER_LEN
+    const quoteLen = Math.min(end - at, most)
+    const len = icmp.HEADER_LEN + quoteLen
+    const out = this.begin4(src, neighbour.addr, neighbour, ipv4.ICMP, len, TTL)
+    const quote = out + icmp.HEADER_LEN
+    bytes.copyWithin(quote, at, at + quoteLen)
+    this.#finishError(out, quote + quoteLen, type, code, rest)
+    this.sendComplete(neighbour, quote + quoteLen, now)
+  }
+
+  #finishError(out: number, end: number, type: number, code: number, rest: number): void {
+    const { bytes, view } = this.#memory
+    view.setUint32(out, ((type << 24) | (code << 16)) >>> 0)
+    view.setUint32(out + 4, rest >>> 0)
+    view.setUint16(out + 2, checksum.finish(checksum.sum(bytes, view, out, end)))
+  }
+}
+
+const UNKNOWN = new Uint8Array(6)
