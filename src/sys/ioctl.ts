@@ -4,7 +4,7 @@
  */
 import { must } from './errors.ts'
 import { libc } from './libc.ts'
-import { BLOCK, scratch } from './scratch.ts'
+import { BLOCK, scratch, setPointer } from './scratch.ts'
 
 /** More than any structure of the requests that we make (rtentry has 120 octets). */
 const ROOM = 256
@@ -45,4 +45,18 @@ export function tryIoctlGetInt(fd: number, request: number): number {
   const struct = new Uint8Array(4)
   const n = tryIoctl(fd, request, struct)
   return n < 0 ? n : new DataView(struct.buffer).getInt32(0, true)
+}
+
+/**
+ * With a socket filter of one instruction that accepts everything: struct sock_fprog, its length and
+ * a pointer to `BPF_RET | BPF_K, 0xffffffff`. Returns n or -errno.
+ */
+export function tryIoctlAcceptAll(fd: number, request: number): number {
+  const { bytes, view, base } = scratch()
+  bytes.fill(0, BLOCK, BLOCK + ROOM)
+  view.setUint16(BLOCK, 1, true)
+  setPointer(view, BLOCK + 8, base + BLOCK + 16)
+  view.setUint16(BLOCK + 16, 0x06, true)
+  view.setUint32(BLOCK + 20, 0xffffffff, true)
+  return tryIoctlValue(fd, request, base + BLOCK)
 }

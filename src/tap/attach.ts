@@ -8,9 +8,7 @@
  * and put back by `detach`.
  */
 import {
-  EBADFD,
   EINVAL,
-  ENOTTY,
   IFF_MULTI_QUEUE,
   IFF_NO_PI,
   IFF_TAP,
@@ -20,15 +18,24 @@ import {
   TUN_F_TSO6,
   TUN_F_USO4,
   TUN_F_USO6,
+  TUNATTACHFILTER,
+  TUNDETACHFILTER,
+  TUNGETFILTER,
   TUNGETIFF,
   TUNGETVNETHDRSZ,
   TUNSETIFF,
   TUNSETOFFLOAD,
   TUNSETVNETHDRSZ,
 } from '../sys/constants.ts'
-import { must, systemError } from '../sys/errors.ts'
+import { must } from '../sys/errors.ts'
 import { setNonblocking } from '../sys/io.ts'
-import { tryIoctl, tryIoctlGetInt, tryIoctlSetInt, tryIoctlValue } from '../sys/ioctl.ts'
+import {
+  tryIoctl,
+  tryIoctlAcceptAll,
+  tryIoctlGetInt,
+  tryIoctlSetInt,
+  tryIoctlValue,
+} from '../sys/ioctl.ts'
 import {
   interfaceRequest,
   requestFlags,
@@ -100,10 +107,6 @@ export function adopt(fd: number, options: AttachOptions = {}): AttachedTap {
   const what = `cannot use descriptor ${fd} as a TAP`
   const request = interfaceRequest('')
   const failed = tryIoctl(fd, TUNGETIFF, request)
-  // Not a tun descriptor at all, or one without an interface.
-  if (failed === -ENOTTY || failed === -EINVAL || failed === -EBADFD) {
-    throw systemError(failed, 'ioctl(TUNGETIFF)', what)
-  }
   must(failed, 'ioctl(TUNGETIFF)', what)
   const flags = requestFlags(request)
   if ((flags & IFF_TAP) === 0) throw new TypeError(`${what}: it is a TUN, without Ethernet`)
@@ -117,8 +120,25 @@ export function adopt(fd: number, options: AttachOptions = {}): AttachedTap {
   }
   const offload = setOffload(fd, hasHeader, options.uso === true)
   setNonblocking(fd)
-  const packetInformation = (flags & IFF_NO_PI) === 0
+  const packetInformation = hasPacketInformation(fd, flags)
   return { fd, name: requestName(request), headerLen, packetInformation, offload }
+}
+
+/**
+ * Was it made without IFF_NO_PI? TUNGETIFF answers with a bit that also is IFF_NOFILTER: it tells
+ * something only while a filter is attached. So one that accepts everything is, for a moment, when
+ * nobody else's is there.
+ */
+function hasPacketInformation(fd: number, flags: number): boolean {
+  if ((flags & IFF_NO_PI) === 0) return true
+  const filter = new Uint8Array(16)
+  const lenOfFilter = tryIoctl(fd, TUNGETFILTER, filter) < 0 ? -1 : filter[0]! | (filter[1]! << 8)
+  // After ours was taken away again the kernel still says 1.
+  if (lenOfFilter > 1 || tryIoctlAcceptAll(fd, TUNATTACHFILTER) < 0) return false
+  const request = interfaceRequest('')
+  tryIoctl(fd, TUNGETIFF, request)
+  tryIoctlAcceptAll(fd, TUNDETACHFILTER)
+  return (requestFlags(request) & IFF_NO_PI) === 0
 }
 
 /** Puts back what a successor expects. A device that is gone already does not mind. */
