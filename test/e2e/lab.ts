@@ -11,9 +11,8 @@ import { become, explain, preflight } from '../../src/lab/preflight.ts'
 import { execute } from '../../src/lab/program.ts'
 import { type ContainerOptions, type Identity, type Namespace, World } from '../../src/lab/world.ts'
 
-export { HOST_ADDRESS } from '../../src/lab/world.ts'
+export { GATEWAY, HOST_ADDRESS } from '../../src/lab/world.ts'
 
-export const GATEWAY = '10.0.2.2'
 export const DNS = '10.0.2.3'
 export const GUEST = '10.0.2.100'
 

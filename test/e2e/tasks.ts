@@ -150,11 +150,12 @@ export function act({ keep }: Kit, name: string, what: 'end' | 'reset' | { send:
 export async function standing(
   { keep, sleep }: Kit,
   name: string,
-  until: 'text' | 'ended' | 'error',
+  until: 'text' | 'ended' | 'error' | 'closed',
 ): Promise<Omit<Kept, 'socket'>> {
   for (let waited = 0; ; waited += 10) {
     const { text = '', ended = false, error } = (keep.get(name) as Kept | undefined) ?? {}
-    const arrived = { text: text !== '', ended, error: error !== undefined }[until]
+    const closed = ended || error !== undefined
+    const arrived = { text: text !== '', ended, error: error !== undefined, closed }[until]
     if (arrived || waited > 5_000) return { text, ended, error }
     await sleep(10)
   }
@@ -279,4 +280,158 @@ export function exchangeUdp(
       socket.send(message)
     })
   })
+}
+
+/** Opens `count` connections to an echo server, all at once; answers how many echoed their own number. */
+export async function exchangeMany({ net }: Kit, address: Address, count: number): Promise<number> {
+  const one = (number: number): Promise<boolean> =>
+    new Promise((resolve) => {
+      const text = `connection ${number}`
+      let answer = ''
+      const socket = net.connect(address, () => socket.write(text))
+      socket.setTimeout(20_000, () => socket.destroy())
+      socket.on('data', (part) => {
+        answer += part
+        if (answer.length >= text.length) arrived()
+      })
+      socket.once('error', () => {})
+      socket.once('close', () => {
+        missing--
+        check()
+        resolve(answer === text)
+      })
+      open.push(socket)
+    })
+  const open: Socket[] = []
+  let answered = 0
+  let missing = count
+  const arrived = (): void => {
+    answered++
+    check()
+  }
+  // Nobody closes before everybody has an answer: they are open at the same time.
+  const check = (): void => {
+    if (answered >= missing) for (const socket of open) socket.end()
+  }
+  const results = await Promise.all(Array.from({ length: count }, (_, number) => one(number)))
+  return results.filter(Boolean).length
+}
+
+/** One connection after the other to an echo server; answers how many echoed. */
+export async function exchangeInTurn(
+  { net }: Kit,
+  address: Address,
+  count: number,
+): Promise<number> {
+  let echoed = 0
+  for (let number = 0; number < count; number++) {
+    echoed += await new Promise<number>((resolve) => {
+      const socket = net.connect(address, () => socket.write('x'))
+      socket.setTimeout(10_000, () => socket.destroy())
+      let answers = 0
+      socket.on('data', () => {
+        answers = 1
+        socket.end()
+      })
+      socket.once('error', () => {})
+      socket.once('close', () => resolve(answers))
+    })
+  }
+  return echoed
+}
+
+/** Counts, as `name`, the octets that come, but reads nothing in the first `pause` ms of a connection. */
+export function serveSlow(
+  { net, listen, keep }: Kit,
+  name: string,
+  pause: number,
+): Promise<number> {
+  keep.set(name, 0)
+  return listen(
+    net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => {})
+      setTimeout(() => {
+        socket.on('data', (part) => keep.set(name, (keep.get(name) as number) + part.length))
+        socket.once('end', () => socket.end())
+        socket.resume()
+      }, pause)
+    }),
+  )
+}
+
+/** Connects, sends `octets`, and waits until the other end has closed; answers how long that took, in ms. */
+export function send({ net }: Kit, address: Address, octets: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const started = performance.now()
+    const socket = net.connect(address, () => socket.end(Buffer.alloc(octets, 'slow')))
+    socket.resume()
+    socket.once('error', reject)
+    socket.once('close', () => resolve(performance.now() - started))
+  })
+}
+
+export function kept({ keep }: Kit, name: string): unknown {
+  return keep.get(name)
+}
+
+/** Sends `octets` to everybody who connects. */
+export function serveOctets({ net, listen }: Kit, octets: number, host?: string): Promise<number> {
+  return listen(
+    net.createServer((socket) => {
+      socket.on('error', () => {})
+      socket.end(Buffer.alloc(octets, 'octets'))
+    }),
+    host,
+  )
+}
+
+/** Connects, waits `pause` ms before it reads anything, then reads to the end; answers the number of octets. */
+export function readSlowly({ net }: Kit, address: Address, pause: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let octets = 0
+    const socket = net.connect(address, () => {
+      setTimeout(() => {
+        socket.on('data', (part) => {
+          octets += part.length
+        })
+      }, pause)
+    })
+    socket.once('error', reject)
+    socket.once('close', () => resolve(octets))
+  })
+}
+
+/** The IPv4 addresses in this namespace: interface, CIDR, MAC. */
+export function interfaces({ os }: Kit): string[] {
+  return Object.entries(os.networkInterfaces())
+    .flatMap(([name, list]) => (list ?? []).map((one) => ({ name, ...one })))
+    .filter((one) => one.family === 'IPv4')
+    .map((one) => `${one.name} ${one.cidr} ${one.mac}`)
+}
+
+/** Answers each datagram with the port that it came from. */
+export function serveUdpReport({ dgram, bind }: Kit, host?: string): Promise<number> {
+  const socket = dgram.createSocket('udp4')
+  socket.on('message', (_, from) => socket.send(`${from.port}`, from.port, from.address))
+  return bind(socket, host)
+}
+
+/** Asks several `serveUdpReport` from one socket. */
+export async function askUdpPorts(
+  { dgram }: Kit,
+  host: string,
+  ports: number[],
+): Promise<string[]> {
+  const socket = dgram.createSocket('udp4')
+  const seen: string[] = []
+  for (const port of ports) {
+    const answer = new Promise<string>((resolve) => {
+      socket.once('message', (message) => resolve(`${message}`))
+      setTimeout(() => resolve('silence'), 3_000)
+    })
+    socket.send('?', port, host)
+    seen.push(await answer)
+  }
+  socket.close()
+  return seen
 }
