@@ -156,6 +156,8 @@ export const CLONE_NEWNS = 0x00020000
 export const CLONE_FS = 0x00000200
 /** ioctl_ns(2): a descriptor of the user namespace that owns this namespace. */
 export const NS_GET_USERNS = 0xb701
+/** … and its kind, as a CLONE_ constant. */
+export const NS_GET_NSTYPE = 0xb703
 
 // netdevice(7)
 export const SIOCADDRT = 0x890b

@@ -5,7 +5,7 @@
  * user namespace is refused to it (EINVAL); and a thread that enters a network namespace can only
  * come back when it may enter its own, too. `mayReturn` asks that beforehand.
  */
-import { CLONE_NEWNET, ENOTTY, NS_GET_USERNS, O_RDONLY } from './constants.ts'
+import { CLONE_NEWNET, NS_GET_NSTYPE, NS_GET_USERNS, O_RDONLY } from './constants.ts'
 import { must } from './errors.ts'
 import { close, failure, open } from './io.ts'
 import { tryIoctlValue } from './ioctl.ts'
@@ -46,11 +46,9 @@ export function owningUserns(fd: number): number {
   return tryIoctlValue(fd, NS_GET_USERNS, 0)
 }
 
-/** Is the descriptor a namespace at all? */
-export function isNamespace(fd: number): boolean {
-  const owner = owningUserns(fd)
-  if (owner >= 0) close(owner)
-  return owner !== -ENOTTY
+/** What kind of namespace the descriptor is, CLONE_NEWNET, …; -errno when it is none. */
+export function namespaceType(fd: number): number {
+  return tryIoctlValue(fd, NS_GET_NSTYPE, 0)
 }
 
 export function pidfdOpen(pid: number): number {

@@ -97,6 +97,14 @@ export function fillIovec(arena: Arena, at: number, len: number): number {
   return base + IOVECS
 }
 
+/** One iovec of the BLOCK, for messages whose octets do not matter; returns its address. */
+export function fillIovecOfBlock(): number {
+  const { view, base } = scratch()
+  setPointer(view, IOVECS, base + BLOCK)
+  view.setInt32(IOVECS + 8, BLOCK_LEN, true)
+  return base + IOVECS
+}
+
 /** Writes an address where a structure has a pointer. */
 export function setPointer(view: DataView, at: number, address: number): void {
   view.setInt32(at, address, true)

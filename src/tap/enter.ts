@@ -3,9 +3,10 @@
  * to the namespace in which it was opened; who then says TUNSETIFF or configures through the socket
  * may be anywhere, as long as it has the capabilities over that namespace.
  *
- *   1. We may go there and come back (root): this thread does both, in one go.        0.1 ms
- *   2. nsenter(1) goes and opens, we take over (Podman; RootlessKit, any user).         5 ms
- *   3. There is no nsenter, but we have the capabilities (Podman): a thread goes and ends.  40 ms
+ *   1. return   we may go there and come back (root): this thread does both, in one go      1 ms
+ *   2. nsenter  nsenter(1) goes and opens, we take over (Podman; RootlessKit, any user)     6 ms
+ *   3. thread   there is no nsenter, but we have the capabilities: a thread goes and ends  40 ms
+ *   4. rights   nothing may be taken over: a Node that nsenter starts sends what it opens 100 ms
  *
  * No thread that lives on is ever left in there: it would open the host's sockets inside.
  */
@@ -23,11 +24,11 @@ import {
 } from '../sys/constants.ts'
 import { must, type SystemError, systemError } from '../sys/errors.ts'
 import { close, open } from '../sys/io.ts'
-import { isNamespace, mayReturn, owningUserns, ownNetns, setns } from '../sys/namespaces.ts'
+import { mayReturn, namespaceType, owningUserns, ownNetns, setns } from '../sys/namespaces.ts'
 import { socket } from '../sys/socket.ts'
 import { callOnThread, type ThreadCall } from '../sys/thread.ts'
 import { type Inside, TUN_PATH } from './inside.ts'
-import { openByNsenter } from './nsenter.ts'
+import { openByNsenter, openByRights } from './nsenter.ts'
 
 /** Where the guest is: the namespaces of a process, or files of namespaces. */
 export type NamespaceTarget =
@@ -35,7 +36,7 @@ export type NamespaceTarget =
   | { readonly netns: string; readonly userns?: string | undefined }
 
 /** How to get in; 'auto' is the first of the ways above that is open. */
-export type Way = 'auto' | 'return' | 'nsenter' | 'thread'
+export type Way = 'auto' | 'return' | 'nsenter' | 'thread' | 'rights'
 
 const WHAT = 'cannot enter the network namespace'
 
@@ -47,7 +48,8 @@ export async function openInside(
   const netns = open('pid' in target ? `/proc/${target.pid}/ns/net` : target.netns, O_RDONLY)
   let userns = -1
   try {
-    if (!isNamespace(netns)) throw systemError(EINVAL, 'setns(CLONE_NEWNET)', WHAT)
+    if (namespaceType(netns) !== CLONE_NEWNET)
+      throw systemError(EINVAL, 'setns(CLONE_NEWNET)', WHAT)
     if (way === 'return' || (way === 'auto' && mayReturn())) {
       const inside = goAndReturn(netns, wantSocket)
       if (inside) return inside
@@ -56,13 +58,9 @@ export async function openInside(
     close(open(TUN_PATH, O_RDWR))
     if (way === 'thread') return await openOnThread(netns, wantSocket)
     userns = usernsOf(target, netns)
-    try {
-      return await openByNsenter(netns, userns, wantSocket)
-    } catch (error) {
-      const isMissing = (error as SystemError).code === 'ENOENT'
-      if (!isMissing || userns >= 0 || way === 'nsenter') throw error
-      return await openOnThread(netns, wantSocket)
-    }
+    if (way === 'rights') return await openByRights(netns, userns, wantSocket)
+    if (way === 'nsenter') return await openByNsenter(netns, userns, wantSocket)
+    return await openByAnyChild(netns, userns, wantSocket)
   } finally {
     close(netns)
     if (userns >= 0) close(userns)
@@ -83,6 +81,24 @@ function usernsOf(target: NamespaceTarget, netns: number): number {
   if (userns < 0 || fstatSync(userns).ino !== statSync('/proc/self/ns/user').ino) return userns
   close(userns)
   return -1
+}
+
+/** Ways 2 to 4. When none is open, the error is that of the first. */
+async function openByAnyChild(netns: number, userns: number, wantSocket: boolean): Promise<Inside> {
+  try {
+    return await openByNsenter(netns, userns, wantSocket)
+  } catch (error) {
+    const { syscall, code } = error as SystemError
+    const isMissing = syscall === 'nsenter' && code === 'ENOENT'
+    const isForbidden = syscall === 'pidfd_open' || syscall === 'pidfd_getfd'
+    if (!isMissing && !isForbidden) throw error
+    try {
+      return await openOnThread(netns, wantSocket)
+    } catch {
+      if (isForbidden) return await openByRights(netns, userns, wantSocket)
+      throw error
+    }
+  }
 }
 
 /**

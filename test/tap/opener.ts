@@ -1,5 +1,7 @@
 /** A program of the tests: opens a TAP as it is told, looks whether the guest's kernel is behind it. */
+import { spawnSync } from 'node:child_process'
 import { readlinkSync } from 'node:fs'
+import { Departure } from '../../src/stack/link.ts'
 import { Arena } from '../../src/sys/arena.ts'
 import type { Configuration } from '../../src/tap/configure.ts'
 import { type OpenTapOptions, openTap, type TapTarget } from '../../src/tap/open.ts'
@@ -11,12 +13,20 @@ export interface Task {
   options?: Omit<OpenTapOptions, 'configure'>
   configure?: Omit<Configuration, 'macAddress'> & { macAddress?: number[] }
   probe?: boolean
+  /** A command, run when a frame was lost because the interface is down. */
+  whenDown?: string[]
+  /** A command, run while the TAP is open. */
+  look?: string[]
 }
 
 export interface Answer {
   error?: { message: string; code?: string; syscall?: string }
   attached?: { name: string; headerLen: number; offload: { csum: boolean; tso: boolean } }
   findings?: Findings
+  /** How many frames were lost because the interface was down. */
+  lostWhenDown?: number
+  /** What `look` wrote. */
+  seen?: string
   /** Are we where we were? */
   home: boolean
   ms: number
@@ -36,7 +46,9 @@ try {
   answer.ms = performance.now() - start
   answer.attached = attached
   const tap = new Tap(attached, arena, 1500)
+  if (task.whenDown) answer.lostWhenDown = whileDown(tap, task.whenDown)
   if (task.probe) answer.findings = probe(tap, arena)
+  if (task.look) answer.seen = outputOf(task.look)
   tap.close()
 } catch (error) {
   const { message, code, syscall } = error as NodeJS.ErrnoException
@@ -48,4 +60,19 @@ console.log(JSON.stringify(answer))
 function configurationOf(given: NonNullable<Task['configure']>): Configuration {
   const { macAddress, ...rest } = given
   return macAddress ? { ...rest, macAddress: Uint8Array.from(macAddress) } : rest
+}
+
+function whileDown(tap: Tap, command: string[]): number {
+  const frame = new Departure()
+  frame.slices.push(arena.reserve(60), 60)
+  tap.transmit(frame)
+  outputOf(command)
+  return tap.counters.droppedDown
+}
+
+function outputOf(command: string[]): string {
+  const [program, ...rest] = command
+  const { status, stderr, stdout } = spawnSync(program!, rest, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(stderr)
+  return stdout
 }

@@ -6,7 +6,9 @@
  * its own, since the machine's tun device may be for root only.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, statSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const isRoot: boolean = process.getuid?.() === 0
@@ -25,6 +27,21 @@ export function inUserns(pid: number): string[] {
   return [...AS_USER, 'nsenter', '-t', `${pid}`, '-U', '--preserve-credentials']
 }
 
+/** … inside a container, when one has the same user's rights already. */
+export function nsenter(pid: number): string[] {
+  return ['nsenter', '-t', `${pid}`, '-U', '-n', '--preserve-credentials']
+}
+
+/** A PATH with these programs and no others. */
+export async function onlyPrograms(...names: string[]): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-path-'))
+  chmodSync(folder, 0o755)
+  for (const name of names) {
+    symlinkSync((await run(['sh', '-c', 'command -v "$1"', 'sh', name])).trim(), join(folder, name))
+  }
+  return folder
+}
+
 /** Why tests with a TAP cannot run here; undefined when they can. */
 export function whyNoTap(): string | undefined {
   if (!existsSync('/dev/net/tun')) return 'there is no /dev/net/tun'
@@ -41,9 +58,12 @@ export function endAll(): void {
   started.clear()
 }
 
-/** Starts something that stays until the end of the test; resolves when it is there. */
-export async function holder(command: string[]): Promise<number> {
-  const child = start([...command, 'sh', '-c', 'echo ready; exec sleep 60'])
+/**
+ * Starts something that stays until the end of the test, after a command `first` in a shell; resolves
+ * with its process id when it is there.
+ */
+export async function holder(command: string[], first = ':'): Promise<number> {
+  const child = start([...command, 'sh', '-c', `${first} && echo ready && exec sleep 60`])
   await new Promise<void>((resolve, reject) => {
     child.stdout!.once('data', () => resolve())
     child.once('exit', (code) => reject(new Error(`${command.join(' ')}: exit status ${code}`)))
