@@ -203,7 +203,11 @@ export function bulk({ net, crypto }: Kit, address: Address, octets: number): Pr
 }
 
 /** The same from the listening side: for one connection. The result is waited for with `bulkServed`. */
-export function serveBulk({ net, crypto, listen, keep }: Kit, octets: number): Promise<number> {
+export function serveBulk(
+  { net, crypto, listen, keep }: Kit,
+  octets: number,
+  host?: string,
+): Promise<number> {
   let finish: (result: Bulk) => void = () => {}
   keep.set('bulk', new Promise<Bulk>((resolve) => (finish = resolve)))
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
@@ -234,7 +238,7 @@ export function serveBulk({ net, crypto, listen, keep }: Kit, octets: number): P
       finish({ sent: sent.digest('hex'), received: received.digest('hex'), receivedOctets }),
     )
   })
-  return listen(server)
+  return listen(server, host)
 }
 
 export function bulkServed({ keep }: Kit): Promise<Bulk> {
@@ -434,4 +438,14 @@ export async function askUdpPorts(
   }
   socket.close()
   return seen
+}
+
+/** The MTU of an interface of this namespace; /sys shows another's. */
+export function mtuOf({ childProcess, fs }: Kit, name: string): number {
+  childProcess.execFileSync('mount', ['-t', 'sysfs', 'sysfs', '/sys'])
+  try {
+    return Number(fs.readFileSync(`/sys/class/net/${name}/mtu`, 'utf8'))
+  } finally {
+    childProcess.execFileSync('umount', ['/sys'])
+  }
 }

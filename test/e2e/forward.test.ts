@@ -1,0 +1,156 @@
+/** Published ports: from the host into the container. */
+import { expect, test } from 'vitest'
+import { GATEWAY, HOST_ADDRESS, inWorlds, peer } from './lab.ts'
+import { eventually, openDescriptors } from './proc.ts'
+import * as tasks from './tasks.ts'
+
+let lastPort = 20_000
+
+inWorlds((lab) => {
+  /** Publishes a port of the container on all addresses of the host; answers the host's port. */
+  async function publish(guestPort: number, proto: 'tcp' | 'udp' = 'tcp'): Promise<number> {
+    const hostPort = ++lastPort
+    await lab.daemon.forward({ proto, hostPort, guestPort })
+    return hostPort
+  }
+
+  test("the host fetches a page from the container, which sees the host's address", async () => {
+    const port = await publish(await lab.guest.run(tasks.serveText, 'from inside', '0.0.0.0'))
+    const page = await lab.host.run(tasks.fetchText, { host: HOST_ADDRESS, port })
+    expect(page).toEqual({ text: 'from inside', client: HOST_ADDRESS })
+  })
+
+  test("a client on the host's loopback appears as the gateway", async () => {
+    const port = await publish(await lab.guest.run(tasks.serveText, 'from inside', '0.0.0.0'))
+    const page = await lab.host.run(tasks.fetchText, { host: '127.0.0.1', port })
+    expect(page).toEqual({ text: 'from inside', client: GATEWAY })
+  })
+
+  test('a forward on one address of the host does not listen on the others', async () => {
+    const guestPort = await lab.guest.run(tasks.serveText, 'from inside', '0.0.0.0')
+    const hostPort = ++lastPort
+    await lab.daemon.forward({ hostAddr: HOST_ADDRESS, hostPort, guestPort })
+    const there = { host: HOST_ADDRESS, port: hostPort }
+    expect(await lab.host.run(tasks.fetchText, there)).toMatchObject({ text: 'from inside' })
+    const elsewhere = { host: '127.0.0.1', port: hostPort }
+    expect(await lab.host.run(tasks.tryToConnect, elsewhere)).toMatchObject({
+      outcome: 'ECONNREFUSED',
+    })
+  })
+
+  test("the client half-closes, and the container's answer still comes", async () => {
+    const port = await publish(await lab.guest.run(tasks.serveEcho, '0.0.0.0'))
+    const text = 'y'.repeat(100_000)
+    expect(await lab.host.run(tasks.exchange, { host: HOST_ADDRESS, port }, text)).toBe(text)
+  })
+
+  test('the container half-closes, and the client can still send', async () => {
+    const port = await publish(await lab.guest.run(tasks.serveKept, 'half', '0.0.0.0'))
+    await lab.host.run(tasks.connectKept, 'half', { host: HOST_ADDRESS, port })
+    await lab.host.run(tasks.act, 'half', { send: 'ping' })
+    await lab.guest.run(tasks.standing, 'half', 'text')
+    await lab.guest.run(tasks.act, 'half', 'end')
+    expect(await lab.host.run(tasks.standing, 'half', 'ended')).toMatchObject({ ended: true })
+    await lab.host.run(tasks.act, 'half', { send: 'pong' })
+    await lab.host.run(tasks.act, 'half', 'end')
+    const { text } = await lab.guest.run(tasks.standing, 'half', 'ended')
+    expect(text).toBe('pingpong')
+  })
+
+  // slirp4netns makes a FIN of it.
+  test.skipIf(peer)('a reset by the container is a reset at the client', async () => {
+    const port = await publish(await lab.guest.run(tasks.serveKept, 'reset', '0.0.0.0'))
+    await lab.host.run(tasks.connectKept, 'reset', { host: HOST_ADDRESS, port })
+    await lab.host.run(tasks.act, 'reset', { send: 'ping' })
+    await lab.guest.run(tasks.standing, 'reset', 'text')
+    await lab.guest.run(tasks.act, 'reset', 'reset')
+    const { error } = await lab.host.run(tasks.standing, 'reset', 'error')
+    expect(error).toBe('ECONNRESET')
+  })
+
+  test.skipIf(peer)('a reset by the client is a reset in the container', async () => {
+    const port = await publish(await lab.guest.run(tasks.serveKept, 'reset2', '0.0.0.0'))
+    await lab.host.run(tasks.connectKept, 'reset2', { host: HOST_ADDRESS, port })
+    await lab.host.run(tasks.act, 'reset2', { send: 'ping' })
+    await lab.guest.run(tasks.standing, 'reset2', 'text')
+    await lab.host.run(tasks.act, 'reset2', 'reset')
+    const { error } = await lab.guest.run(tasks.standing, 'reset2', 'error')
+    expect(error).toBe('ECONNRESET')
+  })
+
+  test('when nobody listens in the container, the client learns of it', async () => {
+    const port = await publish(9)
+    const { text, ended, error } = await lab.host.run(
+      async ({ net, sleep }, host, port) => {
+        const seen = { text: '', ended: false, error: undefined as string | undefined }
+        const socket = net.connect({ host, port })
+        socket.on('data', (part) => {
+          seen.text += part
+        })
+        socket.on('error', (error: NodeJS.ErrnoException) => {
+          seen.error = error.code
+        })
+        socket.on('close', () => {
+          seen.ended = true
+        })
+        for (let waited = 0; waited < 5_000 && !seen.ended; waited += 10) await sleep(10)
+        return seen
+      },
+      HOST_ADDRESS,
+      port,
+    )
+    expect(text).toBe('')
+    expect(ended).toBe(true)
+    if (!peer) expect(['ECONNRESET', 'ECONNREFUSED']).toContain(error)
+  })
+
+  test('100 clients at once are served', { timeout: 60_000 }, async () => {
+    const port = await publish(await lab.guest.run(tasks.serveEcho, '0.0.0.0'))
+    const before = openDescriptors(lab.daemon.pid)
+    // slirp4netns listens with a backlog of 1, each connection more waits a second.
+    const count = peer ? 5 : 100
+    expect(await lab.host.run(tasks.exchangeMany, { host: HOST_ADDRESS, port }, count)).toBe(count)
+    if (peer) return
+    expect(await eventually(() => openDescriptors(lab.daemon.pid) <= before)).toBe(true)
+  })
+
+  test("datagrams of a published port reach the container with the client's address", async () => {
+    const guestPort = await lab.guest.run(tasks.serveUdpReport, '0.0.0.0')
+    const hostPort = await publish(guestPort, 'udp')
+    const address = { host: HOST_ADDRESS, port: hostPort }
+    const seen = await lab.host.run(async ({ dgram }, { host, port }) => {
+      const socket = dgram.createSocket('udp4')
+      const answer = new Promise<string>((resolve) => {
+        socket.once('message', (message, from) => resolve(`${message} from ${from.port}`))
+        setTimeout(() => resolve('silence'), 3_000)
+      })
+      await new Promise<void>((resolve) => socket.bind(0, host, resolve))
+      socket.send('?', port, host)
+      const own = socket.address().port
+      return { answer: await answer, own }
+    }, address)
+    expect(seen.answer).toBe(`${seen.own} from ${hostPort}`)
+  })
+
+  test("datagrams from the host's loopback are answered, too", async () => {
+    const port = await publish(await lab.guest.run(tasks.serveUdpEcho, '0.0.0.0'), 'udp')
+    const answer = await lab.host.run(tasks.exchangeUdp, { host: '127.0.0.1', port })
+    expect(answer).toMatchObject({ outcome: 'answer', from: `127.0.0.1:${port}`, equal: true })
+  })
+
+  test('large datagrams pass a published port both ways', async () => {
+    const port = await publish(await lab.guest.run(tasks.serveUdpEcho, '0.0.0.0'), 'udp')
+    const answer = await lab.host.run(tasks.exchangeUdp, { host: HOST_ADDRESS, port }, 60_000)
+    expect(answer).toMatchObject({ outcome: 'answer', equal: true, length: 60_000 })
+  })
+
+  test('much data goes both ways through a published port', { timeout: 60_000 }, async () => {
+    const octets = 128 << 20
+    const port = await publish(await lab.guest.run(tasks.serveBulk, octets, '0.0.0.0'))
+    const host = await lab.host.run(tasks.bulk, { host: HOST_ADDRESS, port }, octets)
+    const guest = await lab.guest.run(tasks.bulkServed)
+    expect(guest.receivedOctets).toBe(octets)
+    expect(guest.received).toBe(host.sent)
+    expect(host.received).toBe(guest.sent)
+  })
+})
