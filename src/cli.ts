@@ -1,1 +1,11 @@
 #!/usr/bin/env node
+/**
+ * The command `slipway`, or `slirp4netns` where it is linked by that name. See docs/cli.md.
+ */
+
+import { basename } from 'node:path'
+import { main } from './control/main.ts'
+
+const name = basename(process.argv[1] ?? '', '.js')
+// Out by exit(): nothing of the engine may hold up the end that was decided.
+process.exit(await main(process.argv.slice(2), name === 'cli' ? 'slipway' : name))

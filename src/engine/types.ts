@@ -37,7 +37,10 @@ export interface Forward {
 }
 
 export interface Forwards {
-  /** Rejects with the cause (an address in use, no permission) when the host refuses the port. */
+  /**
+   * A `guestAddr` of '' is the guest that was configured; the answer has its address. Rejects with the cause (an
+   * address in use, no permission) when the host refuses the port.
+   */
   add(forward: Omit<Forward, 'id'>): Promise<Forward>
   list(): Promise<Forward[]>
   /** False when no forward has this id. */

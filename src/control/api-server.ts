@@ -1,0 +1,144 @@
+/**
+ * The API's socket: one request and one answer per connection.
+ *
+ *  client                              server
+ *  connects                        →   accepted; the longest waiting one is dropped when there are too many
+ *  request, whole or in pieces     →   complete, too large, or ended by the client's half-close: judged at once
+ *                                  ←   the answer in one write, then our half-close
+ *  more octets                     →   read and thrown away, so that our close is no reset
+ *  closes                          →   closed; after LINGER without it, too
+ *  nothing for PATIENCE            →   what there is of a request is answered, a silent client is dropped
+ *
+ * Everything happens in Node's own loop, and nothing waits for a client: a slow or silent one stops nobody.
+ *
+ * The socket is bound under another name in the same folder and renamed when it listens. So a stale one is replaced
+ * in one step, a caller who waits for the file (Podman) never finds a socket that does not listen yet, and libuv,
+ * which unlinks what it has bound, does not unlink a successor's socket.
+ */
+
+import { closeSync, constants, lstatSync, openSync, renameSync, rmSync, type Stats } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { constants as osConstants } from 'node:os'
+import { basename, dirname } from 'node:path'
+import { answer, badRequest, type Served } from './api.ts'
+import { Request } from './api-request.ts'
+import { strerror } from './host.ts'
+
+export interface ApiServer {
+  /** Synchronous, so that it may be called when the process exits. Calling it again does nothing. */
+  close(): void
+}
+
+export interface ApiServerOptions {
+  /** Ms that a client may be silent. Ours; it is long enough for somebody who types. */
+  readonly patience?: number
+  /** Ms that a client has to close after our answer. Ours. */
+  readonly linger?: number
+  /** Clients served at the same time. Ours: descriptors are for the guest's flows. */
+  readonly maxClients?: number
+}
+
+/** O_PATH of <fcntl.h>, which Node does not name: enough to bind in a folder that may not be listed. */
+const O_PATH = 0o10000000
+
+/** Serves the API on a socket at `path`. Rejects in upstream's words when it cannot be bound. */
+export async function serveApi(
+  path: string,
+  network: Served,
+  { patience = 10_000, linger = 1_000, maxClients = 64 }: ApiServerOptions = {},
+): Promise<ApiServer> {
+  const clients = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    for (const oldest of clients) {
+      if (clients.size < maxClients) break
+      clients.delete(oldest)
+      oldest.destroy()
+    }
+    clients.add(client)
+    client.once('close', () => clients.delete(client))
+    serve(client, network, patience, linger)
+  })
+  const bound = await bind(server, path)
+  // accept() that fails (a full descriptor table) costs that client, not the server.
+  server.on('error', () => {})
+
+  return {
+    close() {
+      for (const client of clients) client.destroy()
+      if (!server.listening) return
+      server.close()
+      if (isSame(statOf(path), bound)) rmSync(path, { force: true })
+    },
+  }
+}
+
+function serve(client: Socket, network: Served, patience: number, linger: number): void {
+  const request = new Request()
+  let isAnswered = false
+  const reply = (text: string) => {
+    client.end(text)
+    client.setTimeout(linger)
+  }
+  const judge = async () => {
+    isAnswered = true
+    reply(await answer(request.text(), network))
+  }
+  client.setTimeout(patience)
+  client.on('data', (chunk: Buffer) => {
+    if (isAnswered) return
+    const state = request.take(chunk)
+    if (state === 'complete') void judge()
+    if (state === 'too-large') {
+      isAnswered = true
+      reply(badRequest('too large message'))
+    }
+  })
+  client.on('end', () => {
+    if (!isAnswered) void judge()
+  })
+  client.on('timeout', () => {
+    if (isAnswered || client.bytesRead === 0) client.destroy()
+    else void judge()
+  })
+  client.on('error', () => client.destroy())
+}
+
+/** Binds, listens, and gives the socket its name. */
+async function bind(server: Server, path: string): Promise<Stats> {
+  try {
+    const before = statOf(path)
+    if (before && !before.isSocket())
+      throw Object.assign(new Error(), { errno: -osConstants.errno.EADDRINUSE })
+    // By way of the open folder the name is short, however long `path` is.
+    const folder = openSync(dirname(path), O_PATH | constants.O_DIRECTORY)
+    const unnamed = `/proc/self/fd/${folder}/.slipway-${process.pid}-${Date.now().toString(36)}`
+    try {
+      await listen(server, unnamed)
+      renameSync(unnamed, `/proc/self/fd/${folder}/${basename(path)}`)
+      return lstatSync(path)
+    } catch (error) {
+      server.close()
+      throw error
+    } finally {
+      closeSync(folder)
+    }
+  } catch (error) {
+    throw new Error(`api_bindlisten: bind: ${strerror(error)}`, { cause: error })
+  }
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function statOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })
+}
+
+const isSame = (a: Stats | undefined, b: Stats) => a?.ino === b.ino && a.dev === b.dev

@@ -1,0 +1,114 @@
+/**
+ * One run, from checked settings to an exit status.
+ *
+ *   start the network ─► banner ─► API socket ─► watch the exit-fd ─► "1" to the ready-fd ─► wait for an end ─► close
+ *
+ * Ends, and the exit status of each: exit-fd hangs up, SIGTERM, SIGINT: 0. The TAP is deleted, the network fails,
+ * the start fails: 1, with the reason on stderr. On every way out, a crash too, the API socket is unlinked.
+ */
+
+import { closeSync, writeSync } from 'node:fs'
+import type { Ending, Network, StartNetwork } from '../engine/types.ts'
+import { type ApiServer, serveApi } from './api-server.ts'
+import type { Settings } from './arguments.ts'
+import { isInherited, say, strerror } from './host.ts'
+import { banner } from './texts.ts'
+
+/** How long a network may take to close. Ours: callers wait for our end (Podman for each container). */
+const CLOSE_TIMEOUT = 1_000
+
+/** Runs until the end. Never rejects; the result is the exit status. */
+export async function run(settings: Settings, start: StartNetwork): Promise<number> {
+  // First of all: what is opened from here on would be taken for the caller's.
+  const hasExitFd = settings.exitFd !== undefined && isInherited(settings.exitFd)
+  const end = withResolvers<number>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end.resolve(0))
+  // Neither a signal handler nor a raw descriptor of the engine keeps Node alive.
+  const alive = setInterval(() => {}, 0x7fffffff)
+
+  let network: Network | undefined
+  let api: ApiServer | undefined
+  try {
+    const starting = start(settings.network)
+    // A signal does not wait for a start. If that fails afterwards, nobody is told any more.
+    starting.catch(() => {})
+    network = await Promise.race([starting, end.promise.then(() => undefined)])
+    if (network) {
+      const { exitFd, readyFd, apiSocket } = settings
+      announce(settings, network)
+      if (apiSocket !== undefined) {
+        api = await serveApi(apiSocket, network)
+        process.once('exit', api.close)
+      }
+      network.closed.then((ending) => end.resolve(explain(ending)))
+      if (exitFd !== undefined) watchExitFd(exitFd, hasExitFd, network, () => end.resolve(0))
+      if (readyFd !== undefined) signalReady(readyFd)
+    }
+    return await end.promise
+  } catch (error) {
+    say(2, `${describe(error)}\n`)
+    return 1
+  } finally {
+    api?.close()
+    if (network) await within(CLOSE_TIMEOUT, network.close())
+    clearInterval(alive)
+  }
+}
+
+function announce({ network: options, apiSocket }: Settings, network: Network): void {
+  if (network.tapFd !== undefined) {
+    if (!('fd' in options.target)) say(2, `sent tapfd=${network.tapFd} for ${options.tapName}\n`)
+    say(2, `received tapfd=${network.tapFd}\n`)
+  }
+  say(1, banner(options, network.addresses, apiSocket))
+}
+
+/** A descriptor that was never open counts as hung up, as upstream has it (POLLNVAL). */
+function watchExitFd(fd: number, isOpen: boolean, network: Network, end: () => void): void {
+  const hangUp = () => {
+    say(2, 'exitfd event\n')
+    end()
+  }
+  if (!isOpen || !network.watchHangup(fd, hangUp)) hangUp()
+}
+
+/** The caller waits for this octet. The end of file without it tells it that we have failed. */
+function signalReady(fd: number): void {
+  try {
+    writeSync(fd, '1')
+    closeSync(fd)
+  } catch (error) {
+    throw new Error(`cannot write to ready-fd ${fd}: ${strerror(error)}`, { cause: error })
+  }
+}
+
+function explain({ reason, error }: Ending): number {
+  if (reason === 'closed') return 0
+  const why = error ? describe(error) : reason === 'tap-gone' ? 'the TAP is gone' : 'unknown reason'
+  say(2, `cannot go on: ${why}\n`)
+  return 1
+}
+
+/** An error of the system or of the caller's making in one line; one of our own making with its stack. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const isOurs = error instanceof TypeError || error instanceof ReferenceError
+  return isOurs ? (error.stack ?? error.message) : error.message
+}
+
+/** Waits for `task`, but not longer than `ms`, and for its result not at all. */
+async function within(ms: number, task: Promise<void>): Promise<void> {
+  const timeout = withResolvers<void>()
+  const timer = setTimeout(timeout.resolve, ms)
+  await Promise.race([task.catch(() => {}), timeout.promise])
+  clearTimeout(timer)
+}
+
+/** Promise.withResolvers, which Node 20 has not. */
+function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void
+  const promise = new Promise<T>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}

@@ -1,0 +1,109 @@
+/**
+ * The values of the command line, one reader each: text in, a checked value out, or a `Refusal` in upstream's words.
+ * Pure.
+ */
+
+import { isIPv4 } from 'node:net'
+
+export const DEFAULT_MTU = 1500
+/** Ours as upstream's: 65,535 less the 14 octets of an Ethernet header. */
+export const MAX_MTU = 65521
+export const DEFAULT_CIDR = '10.0.2.0/24'
+/** With a longer prefix there is no network address + 100 for the guest. */
+const MAX_PREFIX = 25
+/** sizeof(sockaddr_un.sun_path), with the NUL that ends it. */
+const SUN_PATH_LEN = 108
+/** IFNAMSIZ of <linux/if.h>, with the NUL that ends it. */
+const IFNAMSIZ = 16
+const MAX_INT = 0x7fffffff
+
+/** Ends the parsing. `usage`: does upstream's usage text follow this reason? */
+export class Refusal extends Error {
+  readonly usage: boolean
+  constructor(reason: string, usage: boolean) {
+    super(reason)
+    this.usage = usage
+  }
+}
+/** The command line is wrong: the usage text follows. */
+export const misused = (reason = ''): Refusal => new Refusal(reason, true)
+/** A value is wrong, or cannot be had. */
+export const refused = (reason: string): Refusal => new Refusal(reason, false)
+
+/** An integer as strtol(3) reads one that fills the whole word. */
+function readInteger(text: string): number | undefined {
+  return /^\s*[+-]?\d+$/.test(text) ? Number(text) : undefined
+}
+
+export function readDescriptor(text: string, what: string): number {
+  const fd = readInteger(text)
+  if (fd === undefined || fd < 0 || fd > MAX_INT) {
+    throw misused(`${what} must be a non-negative integer`)
+  }
+  return fd
+}
+
+export function readPid(text: string): number {
+  const pid = readInteger(text)
+  if (pid === undefined || pid < 1 || pid > MAX_INT) throw misused('PID must be a positive integer')
+  return pid
+}
+
+export function readMtu(text: string): number {
+  const mtu = readInteger(text)
+  if (mtu === undefined || mtu < 1 || mtu > MAX_MTU) {
+    throw misused(`MTU must be a positive integer (< ${MAX_MTU + 1})`)
+  }
+  return mtu
+}
+
+export function readTapName(text: string): string {
+  // The kernel would cut a longer name, and the interface would not have the name that the caller knows.
+  const isName = /^[^/\s]+$/.test(text) && text !== '.' && text !== '..'
+  if (!isName || Buffer.byteLength(text) >= IFNAMSIZ) {
+    throw misused(
+      `TAPNAME must be an interface name (1 to ${IFNAMSIZ - 1} octets, no "/", no blank), not "${text}"`,
+    )
+  }
+  return text
+}
+
+export function readCidr(text: string): { network: number; prefix: number } {
+  const parts = /^(\d{1,3}(?:\.\d{1,3}){3})\/(\d{1,2})$/.exec(text)
+  if (!parts) throw refused(`invalid CIDR: ${text}`)
+  const [, address = '', length] = parts
+  if (!isIPv4(address)) throw refused(`invalid network address: ${address}`)
+  const prefix = Number(length)
+  if (prefix < 1 || prefix > MAX_PREFIX) {
+    throw refused(`prefix length needs to be 1-${MAX_PREFIX}, not ${prefix}`)
+  }
+  const network = address.split('.').reduce((sum, octet) => (sum << 8) | Number(octet), 0)
+  if (network << prefix !== 0) {
+    throw refused(`CIDR needs to be a network address like ${DEFAULT_CIDR}, not like ${text}`)
+  }
+  return { network, prefix }
+}
+
+export function readMac(text: string): Uint8Array {
+  const invalid = (more = '') =>
+    refused(
+      `"${text}" is an invalid MAC address.${more}\n` +
+        "macaddress has to be a valid MAC address (hex string, 6 bytes, each byte separated by a ':').",
+    )
+  if (text.split(':').length > 6) throw invalid('  Is it too long?')
+  if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) throw invalid()
+  const octets = Uint8Array.from(text.split(':'), (octet) => Number.parseInt(octet, 16))
+  // The kernel has both refused for an interface (is_valid_ether_addr), but only when the TAP is there already.
+  if (octets[0]! & 1) throw invalid('  It is a group address.')
+  if (octets.every((octet) => octet === 0)) throw invalid('  It is all zero.')
+  return octets
+}
+
+/** A path that a socket can be bound to. `what` is upstream's name for the socket. */
+export function readSocketPath(text: string, what: 'API' | 'BESS'): string {
+  if (text === '') throw misused(`the ${what} socket path must not be empty`)
+  if (Buffer.byteLength(text) >= SUN_PATH_LEN) {
+    throw refused(`the specified ${what} socket path is too long (>= ${SUN_PATH_LEN})`)
+  }
+  return text
+}

@@ -1,0 +1,88 @@
+/** The command lines of the observed table, given to the built command and, where it is installed, to slirp4netns. */
+
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import pkg from '../../package.json' with { type: 'json' }
+import { OWN_ROWS, REFUSED_ROWS, ROWS, type Row } from '../control/observed.ts'
+import { CLI, run } from './command.ts'
+
+const titled = (rows: Row[]) => rows.map((row) => [row.args.join(' ') || '(nothing)', row] as const)
+const linesOf = (text: string) => text.split('\n').filter((line) => line !== '')
+
+/** Only slirp4netns' words for its name are in the rows. */
+const renamed = (lines: string[]) =>
+  lines.map((line) => line.replace(/^slirp4netns: /, 'slipway: '))
+
+const slipway = (...args: string[]) => run([process.execPath, CLI, ...args])
+
+describe.concurrent('exits with 1:', () => {
+  test.each(titled([...ROWS, ...OWN_ROWS, ...REFUSED_ROWS]))('%s', async (_, row) => {
+    const { status, stdout, stderr } = await slipway(...row.args)
+    expect(status).toBe(1)
+    expect(linesOf(stderr)).toEqual(renamed(row.stderr ?? []))
+    const { length } = row.warnings ?? []
+    expect(linesOf(stdout).slice(0, length)).toEqual(row.warnings ?? [])
+    const rest = linesOf(stdout).slice(length)
+    expect(rest[0] ?? '').toMatch(row.usage ? /^Usage: slipway / : /^$/)
+  })
+})
+
+const UPSTREAM = '1.2.0'
+describe.skipIf(upstreamVersion() !== UPSTREAM)(`slirp4netns ${UPSTREAM} says the same to:`, () => {
+  test.each(titled(ROWS))('%s', async (_, row) => {
+    const { status, stdout, stderr } = await run(['slirp4netns', ...row.args])
+    expect(status).toBe(1)
+    expect(linesOf(stderr)).toEqual(row.upstream ?? row.stderr ?? [])
+    const lines = linesOf(stdout)
+    expect(lines.filter((line) => line.startsWith('WARNING'))).toEqual(row.warnings ?? [])
+    expect(lines.some((line) => line.startsWith('Usage: '))).toBe(row.usage ?? false)
+  })
+})
+
+function upstreamVersion(): string | undefined {
+  try {
+    const text = execFileSync('slirp4netns', ['--version'], { encoding: 'utf8' })
+    return /^slirp4netns version (\S+)/.exec(text)?.[1]
+  } catch {
+    return undefined
+  }
+}
+
+test.each(['-h', '--help', '--he'])('%s is answered on stdout, with 0', async (option) => {
+  const { status, stdout, stderr } = await slipway(option)
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  expect(stdout).toMatch(/^Usage: slipway \[OPTION\]\.\.\. PID\|PATH\|FD \[TAPNAME\]\n/)
+})
+
+test.each(['-v', '--version'])('%s is answered on stdout, with 0', async (option) => {
+  expect(await slipway(option)).toEqual({
+    status: 0,
+    stdout: `slirp4netns version 1.3.1\nslipway: version ${pkg.version}\n`,
+    stderr: '',
+  })
+})
+
+test('linked as slirp4netns, it calls itself so', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-cli-'))
+  const link = join(folder, 'slirp4netns')
+  symlinkSync(CLI, link)
+  const { stdout, stderr } = await run([link, '-Z'])
+  rmSync(folder, { recursive: true })
+  expect(stderr).toBe("slirp4netns: invalid option -- 'Z'\n")
+  expect(stdout).toMatch(/^Usage: slirp4netns /)
+})
+
+test('a wrong command line loads neither the engine nor koffi, a right one does', async () => {
+  const loadedBy = async (mtu: string) => {
+    const env = { ...process.env, NODE_DEBUG: 'esm,module' }
+    const args = ['-m', mtu, '999999999', 'tap0']
+    const { status, stderr } = await run([process.execPath, CLI, ...args], { env })
+    expect(status).toBe(1)
+    return stderr
+  }
+  expect(await loadedBy('0')).not.toMatch(/koffi|dist\/(engine|nat|stack|sys|tap)\//)
+  expect(await loadedBy('1500')).toMatch(/dist\/engine\/network\.js/)
+})
