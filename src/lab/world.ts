@@ -150,6 +150,14 @@ export class World {
     return container
   }
 
+  /** A network namespace inside a container's: for guests behind a guest. */
+  async inner(container: Namespace): Promise<Namespace> {
+    const agent = await Agent.start([...container.enter, 'unshare', '--net'])
+    const inner = new Namespace(agent, container.enter, ['-n'])
+    this.#own(inner)
+    return inner
+  }
+
   /** Starts a daemon beside the container and waits until it is ready. */
   async attach(container: Namespace, options: DaemonOptions = {}): Promise<Daemon> {
     const daemon = this.daemon(container, options)

@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Namespace } from '../../src/lab/world.ts'
 import { GATEWAY, HOST_ADDRESS, has, inWorlds, peer } from './lab.ts'
-import * as tasks from './tasks.ts'
 
 inWorlds((lab) => {
   test.skipIf(!has('curl'))('curl downloads, uploads and is refused', async () => {
