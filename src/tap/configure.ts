@@ -4,6 +4,7 @@
  * guest's network namespace, so that no `ip` is needed and the caller may be anywhere.
  */
 import {
+  EEXIST,
   IFF_RUNNING,
   IFF_UP,
   RTF_GATEWAY,
@@ -48,7 +49,9 @@ export function configure(socket: number, name: string, configuration: Configura
   set(SIOCSIFMTU, 'SIOCSIFMTU', (r) => ifreq.setRequestInt(r, mtu))
   set(SIOCSIFADDR, 'SIOCSIFADDR', (r) => ifreq.setRequestAddress(r, address))
   set(SIOCSIFNETMASK, 'SIOCSIFNETMASK', (r) => ifreq.setRequestAddress(r, netmask))
-  must(tryIoctl(socket, SIOCADDRT, defaultRoute(gateway)), 'ioctl(SIOCADDRT)', what)
+  const added = tryIoctl(socket, SIOCADDRT, defaultRoute(gateway))
+  // EEXIST is the very same route: on a persistent TAP that somebody configured before us.
+  if (added !== -EEXIST) must(added, 'ioctl(SIOCADDRT)', what)
 }
 
 /** Sets IFF_UP and leaves the other flags alone. */

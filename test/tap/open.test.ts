@@ -26,11 +26,15 @@ const CONFIGURE = {
 }
 
 const refusal = async (as: string[], target: TapTarget) => (await open(as, { target })).error
-const open = (as: string[], task: Task) => program<Answer>(as, './opener.ts', task)
+async function open(as: string[], task: Task): Promise<Answer> {
+  const answer = await program<Answer>(as, './opener.ts', task)
+  expect(answer.home).toBe(true)
+  expect(answer.left).toEqual([])
+  return answer
+}
 
 function expectGuest(answer: Answer): void {
   expect(answer.error).toBeUndefined()
-  expect(answer.home).toBe(true)
   expect(answer.attached).toMatchObject({ headerLen: 10, offload: { csum: true, tso: true } })
   expect(answer.findings).toMatchObject({
     mac: '0ed418d938fb',

@@ -1,6 +1,6 @@
 /** A program of the tests: opens a TAP as it is told, looks whether the guest's kernel is behind it. */
 import { spawnSync } from 'node:child_process'
-import { readlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { Departure } from '../../src/stack/link.ts'
 import { Arena } from '../../src/sys/arena.ts'
 import type { Configuration } from '../../src/tap/configure.ts'
@@ -29,11 +29,14 @@ export interface Answer {
   seen?: string
   /** Are we where we were? */
   home: boolean
+  /** Descriptors and children that are there afterwards and were not before. */
+  left: string[]
   ms: number
 }
 
 const task = JSON.parse(process.argv[2]!) as Task
 const before = readlinkSync('/proc/thread-self/ns/net')
+const had = new Set(belongings())
 const start = performance.now()
 const answer: Partial<Answer> = {}
 const arena = new Arena(1 << 20)
@@ -54,12 +57,25 @@ try {
   const { message, code, syscall } = error as NodeJS.ErrnoException
   answer.error = { message, ...(code && { code }), ...(syscall && { syscall }) }
 }
+await new Promise((resolve) => setTimeout(resolve, 50))
+answer.left = belongings().filter((thing) => !had.has(thing))
 answer.home = readlinkSync('/proc/thread-self/ns/net') === before
 console.log(JSON.stringify(answer))
 
 function configurationOf(given: NonNullable<Task['configure']>): Configuration {
   const { macAddress, ...rest } = given
   return macAddress ? { ...rest, macAddress: Uint8Array.from(macAddress) } : rest
+}
+
+function belongings(): string[] {
+  const fds = readdirSync('/proc/self/fd').map((fd) => {
+    const path = `/proc/self/fd/${fd}`
+    return existsSync(path) || lstatSync(path, { throwIfNoEntry: false })
+      ? `${fd} → ${readlinkSync(path)}`
+      : ''
+  })
+  const children = readFileSync('/proc/thread-self/children', 'utf8').trim().split(' ')
+  return [...fds, ...children].filter((thing) => thing !== '')
 }
 
 function whileDown(tap: Tap, command: string[]): number {

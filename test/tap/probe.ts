@@ -13,7 +13,7 @@ export interface Findings {
   mac?: string
   /** A SYN to a closed port whose checksum we left to the link was answered with RST. */
   synAnswered: boolean
-  /** How much of a super-frame of 40,000 octets the RST of a closed port acknowledges. */
+  /** How much of a super-frame of 40,000 octets the RSTs of a closed port acknowledge. */
   superFrame: number
   stats: Record<string, number>
 }
@@ -22,6 +22,8 @@ const GUEST = 0x0a000264
 const US = 0x0a000202
 const OUR_MAC = [0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]
 const TEXT = 40_000
+const SYN = 0x02
+const PSH = 0x08
 
 export function probe(tap: Tap, arena: Arena): Findings {
   const at = arena.reserve(65536)
@@ -35,19 +37,23 @@ export function probe(tap: Tap, arena: Arena): Findings {
   if (!mac) return findings
   findings.mac = Buffer.from(mac).toString('hex')
 
-  const reset = (text: number, ctl: number): Arrival | undefined => {
-    const departure = segment(arena, at, mac, text, ctl)
-    if (tap.transmit(departure) <= 0) return undefined
-    return awaitFrame(tap, (f) => v.getUint16(f.at + 12) === 0x0800 && isReset(v, f.at))
-  }
-  const rst = reset(0, 0x02)
-  if (rst) findings.synAnswered = v.getInt32(rst.at + 14 + 20 + 8) === 1001
-  if (tap.offload.tso) {
-    const all = reset(TEXT, 0x02)
-    if (all) findings.superFrame = v.getInt32(all.at + 14 + 20 + 8) - 1001
-  }
+  findings.synAnswered = acknowledged(tap, v, segment(arena, at, mac, 0, SYN), 1) === 1
+  findings.superFrame = acknowledged(tap, v, segment(arena, at, mac, TEXT, PSH), TEXT)
   findings.stats = { ...tap.counters }
   return findings
+}
+
+/** How far the RSTs of the closed port acknowledge; waits for `all`. */
+function acknowledged(tap: Tap, v: DataView, departure: Departure, all: number): number {
+  if (tap.transmit(departure) <= 0) return 0
+  let most = 0
+  awaitFrame(tap, ({ at }) => {
+    if (v.getUint16(at + 12) === 0x0800 && isReset(v, at)) {
+      most = Math.max(most, v.getInt32(at + 14 + 20 + 8) - 1000)
+    }
+    return most >= all
+  })
+  return most
 }
 
 function isReset(v: DataView, at: number): boolean {
