@@ -9,7 +9,7 @@ import { type Handler, Reactor } from '../nat/reactor.ts'
 import { Arrival } from '../stack/link.ts'
 import { Stack } from '../stack/stack.ts'
 import { Arena } from '../sys/arena.ts'
-import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
+import { EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
 import type { AttachedTap } from '../tap/attach.ts'
 import { Tap } from '../tap/tap.ts'
@@ -32,7 +32,7 @@ const MEMORY = 256 * 1024 * 1024
 const SEND_BUFFER = 1024 * 1024
 const RECEIVE_BUFFER = 1024 * 1024
 /** Fairness, and one ACK a batch: frames read from the TAP before what they made due is sent. */
-const FRAMES = 16
+const MAX_FRAMES = 16
 /** Descriptors that are not flows': the TAP, Node's, the API's clients. */
 const RESERVED_DESCRIPTORS = 32
 
@@ -45,6 +45,11 @@ export class DataPlane implements Handler {
   readonly #tap: Tap
   readonly #arrival = new Arrival()
   readonly #onGone: (error: Error) => void
+  /**
+   * How many frames are expected at once. The TAP is level-triggered: a batch may end without the
+   * read that says EAGAIN, which a request and its answer would pay for each time.
+   */
+  #expected = 1
 
   /** `onGone` is called when the TAP will never give a frame again. */
   constructor(attached: AttachedTap, options: PlaneOptions, onGone: (error: Error) => void) {
@@ -85,7 +90,7 @@ export class DataPlane implements Handler {
       this.stack,
     )
     this.stack.upper = this.nat
-    must(this.reactor.add(attached.fd, EPOLLIN | EPOLLET, this), 'epoll_ctl', 'cannot wait for TAP')
+    must(this.reactor.add(attached.fd, EPOLLIN, this), 'epoll_ctl', 'cannot wait for TAP')
   }
 
   /** Waits for events, until `limit` at the latest, and does what they ask for. */
@@ -102,18 +107,18 @@ export class DataPlane implements Handler {
   ready(events: number): void {
     const { stack, reactor } = this
     const arrival = this.#arrival
-    for (let i = 0; i < FRAMES; i++) {
+    let count = 0
+    for (; count < this.#expected; count++) {
       const n = this.#tap.receive(arrival)
       if (n > 0) stack.receive(arrival, reactor.now)
       else {
-        stack.flush(reactor.now)
         if (n < 0) this.#gone(systemError(-n, 'read', 'cannot read from TAP'))
         else if (events & (EPOLLERR | EPOLLHUP)) this.#gone(new Error('the TAP was deleted'))
-        return
+        break
       }
     }
     stack.flush(reactor.now)
-    reactor.again(this)
+    this.#expected = count < this.#expected ? Math.max(1, count) : Math.min(MAX_FRAMES, 2 * count)
   }
 
   #gone(error: Error): void {

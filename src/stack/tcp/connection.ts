@@ -163,6 +163,8 @@ export class Connection implements Keyed, Timed {
   ackNow = false
   /** Octets of text that were received and not yet acknowledged. */
   ackPending = 0
+  /** When text arrived last, ms. */
+  textAt: number = -Infinity
   /** Text was answered with text at once: acknowledgments may wait for the answer. */
   isInteractive = false
   /** A SYN (or SYN-ACK) is due. */

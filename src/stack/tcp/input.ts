@@ -7,7 +7,7 @@
  */
 import * as wire from '../wire/tcp.ts'
 import { type Connection, flightSize, mayReceive, rcvWnd, setState, touch } from './connection.ts'
-import { emitAck, emitReset } from './output.ts'
+import { DELAYED_ACK, emitAck, emitReset } from './output.ts'
 import { DUP_THRESH } from './scoreboard.ts'
 import * as seq from './seq.ts'
 import { agreeOnOptions } from './tcp.ts'
@@ -355,12 +355,10 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
 /** RFC 9293 §3.8.6.3: at least every second full segment at once, else with what goes out soon. */
 function noteAck(c: Connection, seg: wire.Segment, now: number): void {
   c.ackPending += seg.textLen
+  c.textAt = now
   if (c.ackPending >= 2 * c.smss || !c.isInteractive || (seg.ctl & wire.FIN) !== 0) c.ackNow = true
   else if (c.ackAt === Infinity) c.ackAt = now + DELAYED_ACK
 }
-
-/** Ours: RFC 9293 §3.8.6.3 allows 500 ms; the host's answer is there in less than this, or late. */
-const DELAYED_ACK = 20
 
 /** Text beyond a hole: kept, and reported at once (RFC 5681 §4.2). */
 function receiveAhead(c: Connection, seg: wire.Segment, now: number): void {

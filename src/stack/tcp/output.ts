@@ -16,6 +16,12 @@ import type { Tcp } from './tcp.ts'
 /** The most octets of text in a super-segment: the IP total length has 16 bits. */
 const MAX_TEXT = 65535 - ipv4.HEADER_LEN - 60
 
+/**
+ * Ours: RFC 9293 §3.8.6.3 allows 500 ms for an ACK that waits for text to go with it. Only a guest
+ * whose last text was answered within this time has its ACKs delayed, and by no more than this.
+ */
+export const DELAYED_ACK = 10
+
 /** Sends what is due, in the order of this list, and sets the timers for the rest. */
 export function output(c: Connection, now: number): void {
   if (c.synDue) return sendSyn(c, now)
@@ -148,7 +154,7 @@ export function emitText(
   const { departure } = out
   if (text > 0) {
     c.sendQueue.slices(offset, text, departure.slices)
-    if (c.ackNow || c.ackAt !== Infinity) c.isInteractive = true
+    if (now - c.textAt < DELAYED_ACK) c.isInteractive = true
   }
   if (text > c.smss) {
     departure.gsoType = GSO_TCPV4
