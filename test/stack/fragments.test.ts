@@ -49,7 +49,7 @@ class Receiver {
     if (whole === undefined) return undefined
     const bytes = new Uint8Array(70_000)
     const end = whole.copyTo({ bytes, view: new DataView(bytes.buffer) }, 3)
-    expect(bytes.slice(3, end)).toEqual(whole.bytes.slice(whole.at, whole.end))
+    expect(Buffer.compare(bytes.slice(3, end), whole.bytes.slice(whole.at, whole.end))).toBe(0)
     return bytes.slice(3, end)
   }
 }
@@ -106,12 +106,12 @@ describe('a datagram is put together', () => {
           missing.delete(piece)
           const result = receiver.receive(piece)
           expect(result !== undefined).toBe(missing.size === 0)
-          if (result !== undefined) expect(textOf(result)).toEqual(whole)
+          if (result !== undefined) expect(Buffer.compare(textOf(result), whole)).toBe(0)
         }
         expect(receiver.fragments.dropped()).toBe(0)
         expect(receiver.fragments.deadline).toBe(Infinity)
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     )
   })
 

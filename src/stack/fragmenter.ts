@@ -1,0 +1,65 @@
+/**
+ * An IPv4 packet that is too large for the link leaves as fragments (RFC 791 §3.2).
+ *
+ *   | Ethernet, IP, transport | text                              |     the packet
+ *   | Ethernet, IP, transport | text |                                  the first fragment
+ *                      | Ethernet, IP | text |                          the others, offsets in
+ *                                    | Ethernet, IP | text |             units of eight octets
+ *
+ * Headers are written to a place of this one's own, text is not copied. A transport checksum that
+ * was left to the link is completed first: no link can do it for a part.
+ */
+import { completeChecksum, HEADERS_LEN, TextCursor } from './cutting.ts'
+import { Departure, type Memory } from './link.ts'
+import { HEADER_LEN as ETHERNET_LEN } from './wire/ethernet.ts'
+import * as ipv4 from './wire/ipv4.ts'
+
+export { HEADERS_LEN }
+
+export class Fragmenter {
+  readonly #memory: Memory
+  readonly #at: number
+  readonly #cursor = new TextCursor()
+  readonly #fragment = new Departure()
+
+  /** `at`: HEADERS_LEN octets of the memory, used only here. */
+  constructor(memory: Memory, at: number) {
+    this.#memory = memory
+    this.#at = at
+  }
+
+  /**
+   * Calls `write` with each fragment, for a link that carries IP packets of `mtu` octets; returns
+   * how many there were. The packet's identification must be one of its own, DF not set, and the
+   * transport header not longer than a fragment. Its checksum is completed in place.
+   */
+  emit(departure: Departure, mtu: number, write: (fragment: Departure) => void): number {
+    const { bytes, view } = this.#memory
+    const { slices } = departure
+    const headers = slices.len[0]!
+    if (headers > HEADERS_LEN) return 0 // a first slice with text in it, which link.ts rules out
+    if (departure.csumStart !== 0) completeChecksum(this.#memory, departure)
+    bytes.copyWithin(this.#at, slices.at[0]!, slices.at[0]! + headers)
+    this.#cursor.begin(slices)
+    const ip = this.#at + ETHERNET_LEN
+    const headerLen = ipv4.headerLen(view, ip)
+    const kept = ETHERNET_LEN + headerLen
+    const most = (mtu - headerLen) & ~7
+    const len = slices.total - kept
+    let count = 0
+    for (let offset = 0; offset < len; offset += most) {
+      const n = Math.min(most, len - offset)
+      const head = offset === 0 ? headers : kept
+      view.setUint16(ip + 2, headerLen + n)
+      view.setUint16(ip + 6, (offset >>> 3) | (offset + n < len ? ipv4.MF : 0))
+      ipv4.emitChecksum(bytes, view, ip)
+      const into = this.#fragment.slices
+      into.clear()
+      into.push(this.#at, head)
+      this.#cursor.take(n - (head - kept), into)
+      write(this.#fragment)
+      count++
+    }
+    return count
+  }
+}
