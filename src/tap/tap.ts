@@ -2,7 +2,7 @@
  * The TAP as a link: frames in, frames out, one system call each and nothing allocated.
  *
  * With a vnet header (virtio.ts) a frame has up to 64 KiB of text and its transport checksum is not
- * computed by anyone: the kernel cuts and sums only what leaves the machine. Without it, `segment`
+ * computed by anyone: the kernel cuts and sums only what leaves the machine. Without it, segment.ts
  * does both in software; the stack above does not notice.
  *
  * What the device says, and what it means (KERNEL.md calls these tried):
@@ -16,6 +16,7 @@ import type { Arena } from '../sys/arena.ts'
 import { EAGAIN, EBADF, EBADFD, EIO, ENODEV } from '../sys/constants.ts'
 import { close, prefixedWritev, read } from '../sys/io.ts'
 import { type AttachedTap, detach, type Offload } from './attach.ts'
+import { HEADERS_LEN, Segmenter } from './segment.ts'
 import * as virtio from './virtio.ts'
 
 /** Room for one frame: at MTU 65520 it has 65,544 octets with its headers. */
@@ -44,7 +45,7 @@ export class Tap implements Link {
   readonly fd: number
   readonly name: string
   readonly mtu: number
-  /** What may be left to the link. */
+  /** What the device does itself. The stack may leave all of it to the link in any case. */
   readonly offload: Offload
   readonly counters: TapCounters = new TapCounters()
   readonly #attached: AttachedTap
@@ -54,6 +55,9 @@ export class Tap implements Link {
   readonly #vnet: number
   readonly #slot: number
   readonly #out: number
+  /** Only when the device cuts and sums nothing. */
+  readonly #segmenter: Segmenter | undefined
+  readonly #write = (frame: Departure): number => this.#writeFrame(frame)
 
   constructor(attached: AttachedTap, arena: Arena, mtu: number) {
     this.fd = attached.fd
@@ -67,6 +71,9 @@ export class Tap implements Link {
     this.#out = arena.reserve(this.#prefixLen)
     // Such that the IP header lies at a multiple of four: it follows the Ethernet header's 14.
     const shift = (4 - ((this.#prefixLen + 14) % 4)) % 4
+    if (!attached.offload.csum) {
+      this.#segmenter = new Segmenter(arena, arena.reserve(HEADERS_LEN))
+    }
     this.#slot = arena.reserve(SLOT_LEN + shift) + shift
   }
 
@@ -102,16 +109,9 @@ export class Tap implements Link {
    * device is gone. The frame's octets may be used again at once.
    */
   transmit(departure: Departure): number {
-    const total = departure.slices.total
-    if (this.offload.csum) virtio.emit(this.#arena.view, this.#out + this.#vnet, departure)
-    else if (departure.csumStart !== 0) return this.#refuse()
-    const n = prefixedWritev(this.fd, this.#arena, this.#out, this.#prefixLen, departure.slices)
-    if (n >= 0) {
-      this.counters.sent++
-      this.counters.sentOctets += total
-      return total
-    }
-    return this.#lost(n)
+    if (this.#segmenter !== undefined) return this.#segmenter.emit(departure, this.#write)
+    virtio.emit(this.#arena.view, this.#out + this.#vnet, departure)
+    return this.#writeFrame(departure)
   }
 
   /** Leaves the device as one expects to find it, and closes it. */
@@ -120,9 +120,14 @@ export class Tap implements Link {
     close(this.fd)
   }
 
-  #refuse(): number {
-    this.counters.droppedRefused++
-    return 0
+  /** What stands before the frame is written already, or there is nothing. */
+  #writeFrame(frame: Departure): number {
+    const { slices } = frame
+    const n = prefixedWritev(this.fd, this.#arena, this.#out, this.#prefixLen, slices)
+    if (n < 0) return this.#lost(n)
+    this.counters.sent++
+    this.counters.sentOctets += slices.total
+    return slices.total
   }
 
   #lost(error: number): number {

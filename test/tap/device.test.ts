@@ -52,11 +52,13 @@ describe.skipIf(whyNoTap() !== undefined)('a TAP', () => {
     })
   })
 
-  test('with 12 octets of header or with packet information carries super-frames, too', async () => {
+  test('takes super-frames whatever header it has, or none', async () => {
     expect(await check('frames through what was adopted')).toEqual({
       ten: [true, 40_000],
       twelve: [true, 40_000],
       information: [true, 40_000],
+      nothing: [true, 40_000],
+      informationOnly: [true, 40_000],
     })
   })
 
@@ -82,6 +84,10 @@ describe.skipIf(whyNoTap() !== undefined)('a TAP', () => {
 
   test('that was deleted is the end (EBADFD)', async () => {
     expect(await check('deleted')).toEqual([-77, -77])
+  })
+
+  test('that stayed and was configured before can be configured again', async () => {
+    expect(await check('configured twice')).toBe(true)
   })
 
   test('counts a frame that the kernel refuses', async () => {

@@ -145,6 +145,8 @@ const CHECKS: Record<string, () => unknown> = {
       ['ten', PLAIN | c.IFF_VNET_HDR, 10],
       ['twelve', PLAIN | c.IFF_VNET_HDR, 12],
       ['information', c.IFF_TAP | c.IFF_VNET_HDR, 10],
+      ['nothing', PLAIN, 0],
+      ['informationOnly', c.IFF_TAP, 0],
     ]
     for (const [name, flags, headerLen] of variants) {
       const { arena, tap } = device(adopt(foreign('tap0', flags, headerLen)))
@@ -208,6 +210,14 @@ const CHECKS: Record<string, () => unknown> = {
     const answers = [tap.receive(new Arrival()), tap.transmit(frame)]
     tap.close()
     return answers
+  },
+
+  'configured twice'() {
+    persistent('tap0')
+    bringUp('tap0')
+    const { arena, tap } = device(attach(openTun(), 'tap0'))
+    bringUp('tap0', 9000)
+    return probe(tap, arena).synAnswered
   },
 
   'a frame that the kernel refuses'() {
