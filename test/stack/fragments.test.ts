@@ -199,6 +199,11 @@ describe('fragments that overlap', () => {
     ['past the last', { offset: 8, text: text(9) }, { offset: 24, text: text(8), more: true }],
     ['to the last’s end and says more', { offset: 8, text: text(8) }, { ...FIRST, text: text(16) }],
     ['last before others', { offset: 24, text: text(8), more: true }, { offset: 8, text: text(8) }],
+    [
+      'the last again, but says more',
+      { offset: 8, text: text(8) },
+      { offset: 8, text: text(8), more: true },
+    ],
     ['last twice', { offset: 8, text: text(8) }, { offset: 16, text: text(8) }],
     [
       'in the last’s last octets',
