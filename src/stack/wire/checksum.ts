@@ -7,7 +7,7 @@
  *
  * Hot. The octets are added as little-endian 32-bit words: the sum does not depend on the order of
  * octets but for one swap at the end (RFC 1071 §2 B), and a double holds the sum of two million such
- * words exactly. Adding doubles in a tree of eight is what V8 makes fastest (bench: wire).
+ * words exactly. Adding doubles in a tree of eight is what V8 makes fastest (bench/wire.ts).
  */
 
 /** The sum of the octets in [at, end), added to `initial`. An odd last octet is padded with zero. */
