@@ -11,17 +11,17 @@ import { CHECKSUM as UDP_CHECKSUM } from './wire/udp.ts'
 /** Room for the headers of a piece: Ethernet, and IP and TCP with all options, are 134 octets. */
 export const HEADERS_LEN = 192
 
-/** A place in the text of a frame: in all slices but the first, which holds the headers. */
+/** A place in the text of a frame: behind the headers, which lie in the first slice. */
 export class TextCursor {
   #slices: Slices | undefined
-  #index = 1
+  #index = 0
   #offset = 0
 
-  /** Goes to the start of the text. */
-  begin(slices: Slices): void {
+  /** Goes to the start of the text, behind `headers` octets of the first slice. */
+  begin(slices: Slices, headers: number): void {
     this.#slices = slices
-    this.#index = 1
-    this.#offset = 0
+    this.#index = 0
+    this.#offset = headers
   }
 
   /** Adds the next `len` octets to `into`; there must be as many. */

@@ -16,6 +16,9 @@ import * as ipv4 from './wire/ipv4.ts'
 
 export { HEADERS_LEN }
 
+/** The header of UDP and ICMP. It fits the first fragment: a link's MTU is 68 or more (RFC 791). */
+const TRANSPORT_LEN = 8
+
 export class Fragmenter {
   readonly #memory: Memory
   readonly #at: number
@@ -30,20 +33,19 @@ export class Fragmenter {
 
   /**
    * Calls `write` with each fragment, for a link that carries IP packets of `mtu` octets; returns
-   * how many there were. The packet's identification must be one of its own, DF not set, and the
-   * transport header not longer than a fragment. Its checksum is completed in place.
+   * how many there were. The packet's identification must be one of its own, and DF not set. Its
+   * checksum is completed in place.
    */
   emit(departure: Departure, mtu: number, write: (fragment: Departure) => void): number {
     const { bytes, view } = this.#memory
     const { slices } = departure
-    const headers = slices.len[0]!
-    if (headers > HEADERS_LEN) return 0 // a first slice with text in it, which link.ts rules out
     if (departure.csumStart !== 0) completeChecksum(this.#memory, departure)
-    bytes.copyWithin(this.#at, slices.at[0]!, slices.at[0]! + headers)
-    this.#cursor.begin(slices)
-    const ip = this.#at + ETHERNET_LEN
-    const headerLen = ipv4.headerLen(view, ip)
+    const headerLen = ipv4.headerLen(view, slices.at[0]! + ETHERNET_LEN)
     const kept = ETHERNET_LEN + headerLen
+    const headers = Math.min(slices.len[0]!, kept + TRANSPORT_LEN)
+    bytes.copyWithin(this.#at, slices.at[0]!, slices.at[0]! + headers)
+    this.#cursor.begin(slices, headers)
+    const ip = this.#at + ETHERNET_LEN
     const most = (mtu - headerLen) & ~7
     const len = slices.total - kept
     let count = 0

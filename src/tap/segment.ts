@@ -8,7 +8,9 @@
  *                       | Ethernet, IP, TCP | rest |
  *
  * Pure: octets in a memory, and a callback that writes. Hot on such devices. The arguments of a
- * departure are link.ts's; its headers may have IP options and IPv6, but no extension headers.
+ * departure are link.ts's; its headers may have IP options and IPv6, but no extension headers. Text
+ * may stand behind the headers in the first slice, as in a frame that waited for its neighbour, when
+ * there is a slice to spare for it.
  */
 import { completeChecksum, HEADERS_LEN, TextCursor } from '../stack/cutting.ts'
 import { Departure, GSO_NONE, GSO_UDP_L4, type Memory } from '../stack/link.ts'
@@ -35,6 +37,8 @@ export class Segmenter {
   readonly #at: number
   readonly #ip: number
   #transport = 0
+  /** Octets of all headers. */
+  #headers = 0
   readonly #cursor = new TextCursor()
   readonly #segment = new Departure()
 
@@ -53,16 +57,23 @@ export class Segmenter {
   emit(departure: Departure, write: Write): number {
     if (departure.csumStart === 0) return write(departure)
     const { slices, gsoType, gsoSize } = departure
-    const headers = slices.len[0]!
-    if (headers > HEADERS_LEN) return 0 // a first slice with text in it, which link.ts rules out
+    const headers = departure.csumStart + this.#transportLen(departure)
     this.#memory.bytes.copyWithin(this.#at, slices.at[0]!, slices.at[0]! + headers)
+    this.#headers = headers
     this.#transport = this.#at + departure.csumStart
-    this.#cursor.begin(slices)
+    this.#cursor.begin(slices, headers)
     const len = slices.total - headers
     if (gsoType === GSO_NONE || gsoSize <= 0 || len <= gsoSize) {
       return this.#write(departure, len, write)
     }
     return this.#cut(departure, len, write)
+  }
+
+  /** Octets of the transport header; of an unknown one, what its checksum field ends. */
+  #transportLen({ slices, csumStart, csumOffset }: Departure): number {
+    if (csumOffset === udp.CHECKSUM) return udp.HEADER_LEN
+    if (csumOffset !== tcp.CHECKSUM) return csumOffset + 2
+    return tcp.headerLen(this.#memory.view, slices.at[0]! + csumStart)
   }
 
   #cut(departure: Departure, len: number, write: Write): number {
@@ -72,7 +83,7 @@ export class Segmenter {
     const isUdp = gsoType === GSO_UDP_L4
     const ctl = tcp.ctl(view, transport)
     const seq = tcp.seq(view, transport)
-    const headers = departure.slices.len[0]!
+    const headers = this.#headers
     let octets = 0
     for (let offset = 0; offset < len; offset += gsoSize) {
       const n = Math.min(gsoSize, len - offset)
@@ -91,7 +102,7 @@ export class Segmenter {
   #write(departure: Departure, len: number, write: Write): number {
     const segment = this.#segment
     segment.slices.clear()
-    segment.slices.push(this.#at, departure.slices.len[0]!)
+    segment.slices.push(this.#at, this.#headers)
     this.#cursor.take(len, segment.slices)
     segment.csumStart = departure.csumStart
     segment.csumOffset = departure.csumOffset
