@@ -70,7 +70,7 @@ export function serveTransfer(
   octets: number,
 ): Promise<number> {
   const hashOf = (bytes: Buffer): string => crypto.createHash('sha256').update(bytes).digest('hex')
-  const block = way === 'up' ? Buffer.allocUnsafe(octets) : crypto.randomBytes(octets)
+  const block = way === 'up' ? Buffer.alloc(octets, 1) : crypto.randomBytes(octets)
   const sent = way === 'down' ? hashOf(block) : ''
   const result = new Promise<Transfer>((resolve, reject) => {
     const server = net.createServer((socket) => {
@@ -114,7 +114,7 @@ export function transfer(
   octets: number,
 ): Promise<Transfer> {
   const hashOf = (bytes: Buffer): string => crypto.createHash('sha256').update(bytes).digest('hex')
-  const block = way === 'up' ? crypto.randomBytes(octets) : Buffer.allocUnsafe(octets)
+  const block = way === 'up' ? crypto.randomBytes(octets) : Buffer.alloc(octets, 1)
   const sent = way === 'up' ? hashOf(block) : ''
   return new Promise((resolve, reject) => {
     if (way === 'up') {

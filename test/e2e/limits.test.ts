@@ -27,7 +27,10 @@ inWorlds((lab) => {
       (await guest.run(tasks.exchange, { host: GATEWAY, port }, 'again').catch(() => '')) ===
       'again'
     let works = false
-    for (let attempt = 0; attempt < 20 && !works; attempt++) works = await again()
+    for (let attempt = 0; attempt < 20 && !works; attempt++) {
+      works = await again()
+      if (!works) await new Promise((resolve) => setTimeout(resolve, 250))
+    }
     expect(works).toBe(true)
     expect(daemon.program.running).toBe(true)
   })
@@ -60,6 +63,7 @@ inWorlds((lab) => {
       })
       let answer = ''
       for (let attempt = 0; attempt < 20 && answer === ''; attempt++) {
+        await new Promise((resolve) => setTimeout(resolve, 250))
         answer = await lab.host.run(tasks.exchange, address, 'again').catch(() => '')
       }
       expect(answer).toBe('again')
