@@ -165,6 +165,8 @@ export class Connection implements Keyed, Timed {
   ackPending = 0
   /** When text arrived last, ms. */
   textAt: number = -Infinity
+  /** The user has read from the queue: there may be a window to reopen. */
+  hasRead = false
   /** Text was answered with text at once: acknowledgments may wait for the answer. */
   isInteractive = false
   /** A SYN (or SYN-ACK) is due. */
@@ -270,6 +272,7 @@ export function unread(c: Connection, into: Slices): void {
 export function consume(c: Connection, len: number): void {
   c.rcvQueued -= len
   c.recvQueue.drop(len)
+  c.hasRead = true
   touch(c)
 }
 

@@ -30,7 +30,8 @@ export function output(c: Connection, now: number): void {
     while (sendLost(c, now)) {} //         what was lost, while the network has room
     while (sendNew(c, now)) {} //          new text, and the FIN behind it
   }
-  if (c.ackNow || windowReopens(c)) emitAck(c, now)
+  if (c.ackNow || (c.hasRead && windowReopens(c))) emitAck(c, now)
+  c.hasRead = false
   armPersist(c, now)
 }
 
@@ -215,7 +216,7 @@ function nextWindow(c: Connection): number {
   const { pool, limits } = c.tcp
   const most = pool.free > pool.size / 4 ? limits.receiveBuffer : limits.receiveBuffer / 16
   const offered = rcvWnd(c)
-  const free = most - c.rcvQueued
+  const free = Math.min(most - c.rcvQueued, 65535 << c.rcvWindShift)
   return free - offered >= Math.min(most / 2, c.smss) ? free : offered
 }
 
@@ -228,7 +229,7 @@ function offerWindow(c: Connection): number {
   return field
 }
 
-/** A window that was closed, or nearly, and may now be opened, is told of at once. */
+/** The user has read, and a window that was closed or nearly may be opened: that is told at once. */
 function windowReopens(c: Connection): boolean {
   if (c.finReceived) return false
   const offered = rcvWnd(c)
