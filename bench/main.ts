@@ -54,9 +54,7 @@ async function main(): Promise<void> {
       for (const mtu of mtus) {
         for (let turn = 0; turn < chosen.length; turn++) {
           const { contender } = chosen[(turn + round) % chosen.length]!
-          process.stderr.write(
-            `\r\x1b[Kround ${round + 1}/${rounds}: ${contender.name}, MTU ${mtu}`,
-          )
+          progress(`round ${round + 1}/${rounds}: ${contender.name}, MTU ${mtu}`)
           await measureOne(world, contender, mtu, seconds, results)
         }
       }
