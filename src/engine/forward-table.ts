@@ -1,7 +1,8 @@
 /** The published ports of a network, by id: ids count from 1 and are never used again. */
-import { formatIpv4, parse, parseIpv4 } from '../stack/wire/address.ts'
+
 import type { Forwarder } from '../nat/forwards.ts'
 import type { Nat } from '../nat/nat.ts'
+import { formatIpv4, parse, parseIpv4 } from '../stack/wire/address.ts'
 import type { SubnetAddresses } from './addresses.ts'
 import type { Forward, Forwards } from './types.ts'
 
@@ -50,4 +51,3 @@ export class ForwardTable implements Forwards {
     return true
   }
 }
-

@@ -146,4 +146,3 @@ function gatewayMac(): Uint8Array {
   mac[0] = (mac[0]! & 0xfc) | 2
   return mac
 }
-

@@ -10,7 +10,13 @@
  *  UDP. One socket for all clients. The guest sees each client's address, and what it sends to
  *  that address from the published port goes back through this socket to this client.
  */
+
+import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
+import type { Datagram } from '../stack/stack.ts'
+import * as address from '../stack/wire/address.ts'
+import type { Batch } from '../sys/batch.ts'
 import {
+  EACCES,
   EAGAIN,
   ECONNABORTED,
   EPOLLET,
@@ -20,12 +26,9 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from '../sys/constants.ts'
-import type { Batch } from '../sys/batch.ts'
 import { must } from '../sys/errors.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
-import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
-import type { Datagram } from '../stack/stack.ts'
 import { appearance, type Host } from './host.ts'
 import type { Handler } from './reactor.ts'
 import { TcpFlow } from './tcp-flow.ts'
@@ -52,14 +55,18 @@ export interface Forwarder extends Handler {
 
 /** Binds and listens; throws the system's error when the address cannot be had. */
 function bind(host: socket.Endpoint, type: number): { fd: number; bound: socket.Endpoint } {
-  const fd = must(socket.socket(socket.familyOf(host), type), 'socket')
+  const what = `cannot listen on ${address.format(host.words)} port ${host.port}`
+  const fd = must(socket.socket(socket.familyOf(host), type), 'socket', what)
   try {
     if (type === SOCK_STREAM) socket.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-    must(socket.bind(fd, host), 'bind')
-    if (type === SOCK_STREAM) must(socket.listen(fd, BACKLOG), 'listen')
-    const bound = { words: new Int32Array(4), port: 0 }
-    must(socket.localEndpoint(fd, bound), 'getsockname')
-    return { fd, bound }
+    const bound = socket.bind(fd, host)
+    // bind(2): the only reason for EACCES with an Internet address.
+    if (bound === -EACCES) must(bound, 'bind', `${what} (see net.ipv4.ip_unprivileged_port_start)`)
+    must(bound, 'bind', what)
+    if (type === SOCK_STREAM) must(socket.listen(fd, BACKLOG), 'listen', what)
+    const at = { words: new Int32Array(4), port: 0 }
+    must(socket.localEndpoint(fd, at), 'getsockname', what)
+    return { fd, bound: at }
   } catch (error) {
     io.close(fd)
     throw error

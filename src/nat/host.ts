@@ -1,11 +1,12 @@
 /**
  * What all flows share: the loop, the stack, the memory, and which host address the guest means.
  */
-import type { Arena } from '../sys/arena.ts'
-import type { Endpoint } from '../sys/socket.ts'
+
 import type { Slices } from '../stack/slices.ts'
 import type { Stack } from '../stack/stack.ts'
 import * as address from '../stack/wire/address.ts'
+import type { Arena } from '../sys/arena.ts'
+import type { Endpoint } from '../sys/socket.ts'
 import type { Reactor } from './reactor.ts'
 import type { Resolvers } from './resolvers.ts'
 

@@ -2,11 +2,12 @@
  * The NAT: what the guest opens goes to the host's sockets, what the host publishes to the guest.
  * It sits above the stack and owns every flow; glue that reads as a list.
  */
-import type { Arena } from '../sys/arena.ts'
-import type { Endpoint } from '../sys/socket.ts'
+
 import { Slices } from '../stack/slices.ts'
 import type { Datagram, Stack, Upper } from '../stack/stack.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
+import type { Arena } from '../sys/arena.ts'
+import type { Endpoint } from '../sys/socket.ts'
 import { type Forwarder, type GuestEndpoint, TcpForward, UdpForward } from './forwards.ts'
 import type { Host, NatCounters, NatOptions } from './host.ts'
 import type { Reactor } from './reactor.ts'
@@ -86,7 +87,8 @@ export class Nat implements Upper {
   destroy(): void {
     for (const forward of [...this.#forwards]) this.unforward(forward)
     this.#udp.destroy()
-    this.#host.stack.tcp.connections.forEach((c) => (c.user as TcpFlow).destroy())
-    this.#host.stack.tcp.requests.forEach((request) => request.onGivenUp?.())
+    const { connections, requests } = this.#host.stack.tcp
+    for (const connection of connections.entries()) (connection.user as TcpFlow).destroy()
+    for (const request of requests.entries()) request.onGivenUp?.()
   }
 }

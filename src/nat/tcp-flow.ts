@@ -28,6 +28,10 @@
  *
  *  Limits. At the most connections a SYN is answered with RST; without a descriptor for the socket too.
  */
+
+import * as tcp from '../stack/tcp/connection.ts'
+import type { SynRequest } from '../stack/tcp/tcp.ts'
+import * as icmp from '../stack/wire/icmp.ts'
 import {
   EACCES,
   EAGAIN,
@@ -50,9 +54,6 @@ import {
 } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
-import * as tcp from '../stack/tcp/connection.ts'
-import type { SynRequest } from '../stack/tcp/tcp.ts'
-import * as icmp from '../stack/wire/icmp.ts'
 import { type Host, translate } from './host.ts'
 import type { Handler } from './reactor.ts'
 
@@ -98,7 +99,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   static dial(host: Host, request: SynRequest): void {
     const where = translate(host, request.key[7]!, request.key[8]! & 0xffff, endpoint)
     if (where === 'refused') return request.refuse()
-    if (where === 'prohibited') return request.fail(icmp.HOST_PROHIBITED)
+    if (where === 'prohibited') return request.fail(icmp.HOST_PROHIBITED, host.reactor.now)
     const fd = socket.socket(socket.familyOf(endpoint), SOCK_STREAM)
     if (fd < 0) {
       host.counters.resources++
@@ -136,7 +137,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     this.#release()
     const code = unreachableCode(errno)
     if (code === undefined) request.refuse()
-    else request.fail(code)
+    else request.fail(code, this.#host.reactor.now)
   }
 
   // --- events of the socket ---

@@ -13,6 +13,16 @@
  *  Aging. A flow that carried nothing for its time-out is closed (REQ-5: at least two minutes; DNS is
  *  over with its answer). At the limit the flow that was silent longest makes room.
  */
+
+import { Deadlines, type Timed } from '../stack/deadlines.ts'
+import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
+import type { Neighbour } from '../stack/neighbours.ts'
+import type { Datagram } from '../stack/stack.ts'
+import * as address from '../stack/wire/address.ts'
+import * as icmp from '../stack/wire/icmp.ts'
+import * as ipv4 from '../stack/wire/ipv4.ts'
+import * as udp from '../stack/wire/udp.ts'
+import { Batch } from '../sys/batch.ts'
 import {
   EAGAIN,
   EPOLLERR,
@@ -22,16 +32,9 @@ import {
   IPPROTO_IP,
   SOCK_DGRAM,
 } from '../sys/constants.ts'
-import { Batch } from '../sys/batch.ts'
 import * as io from '../sys/io.ts'
 import { QueuedError, readErrorQueue } from '../sys/message.ts'
 import * as socket from '../sys/socket.ts'
-import { Deadlines, type Timed } from '../stack/deadlines.ts'
-import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
-import type { Neighbour } from '../stack/neighbours.ts'
-import type { Datagram } from '../stack/stack.ts'
-import * as address from '../stack/wire/address.ts'
-import * as icmp from '../stack/wire/icmp.ts'
 import { appearance, DNS_PORT, type Host, translate } from './host.ts'
 import type { Handler } from './reactor.ts'
 
@@ -240,6 +243,7 @@ export class UdpFlow implements Handler, Timed {
   /** Takes the ICMP errors of the socket, and tells the guest. Were there any? */
   #readErrors(): boolean {
     const { arena, options, stack } = this.#host
+    const { now } = this.#host.reactor
     const at = this.#flows.batch.at[0]!
     let count = 0
     for (; count < MAX_ERRORS; count++) {
@@ -250,8 +254,8 @@ export class UdpFlow implements Handler, Timed {
       const guestPort = this.key[8]! >>> 16
       const dst = this.isDns ? options.dnsAddress : appearance(options, destination.words)
       key4(this.key, this.key[3]!, guestPort, dst, this.isDns ? DNS_PORT : destination.port)
-      const word = ((8 + n) << 16) | 0
-      stack.transmitter.unreachable(this.key, this.neighbour, 17, word, code)
+      const word = (udp.HEADER_LEN + n) << 16
+      stack.transmitter.unreachable(this.key, this.neighbour, ipv4.UDP, word, code, now)
     }
     // The socket's own copy of the error, which the next call would give.
     return socket.getError(this.#fd) < 0 || count > 0

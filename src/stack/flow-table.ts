@@ -74,9 +74,9 @@ export class FlowTable<T extends Keyed> {
     slots[hole] = 0
   }
 
-  /** Every entry; entries may be deleted meanwhile. */
-  forEach(visit: (item: T) => void): void {
-    for (const item of this.#entries.slice()) if (item !== undefined) visit(item)
+  /** A list of all entries, as they are now. */
+  entries(): T[] {
+    return this.#entries.filter((item) => item !== undefined)
   }
 
   /** The slot that holds `key`, or the empty one in which it would stand. */

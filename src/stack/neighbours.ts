@@ -5,7 +5,7 @@
  * Frames for a neighbour whose address is not known yet are held, a few of them, while it is asked
  * for; a connection keeps its Neighbour, so a guest that moves to another MAC takes its flows along.
  */
-import type { Departure, Link, Memory } from './link.ts'
+import type { Departure, Memory } from './link.ts'
 
 /** Linux' unres_qlen is in octets; a handful of frames is what a SYN or a datagram needs. */
 const MAX_HELD = 8
@@ -16,6 +16,8 @@ const REQUEST_INTERVAL = 1000
 
 interface HeldFrame {
   readonly bytes: Uint8Array
+  /** Of those, the first slice. */
+  readonly headersLen: number
   readonly csumStart: number
   readonly csumOffset: number
   readonly gsoType: number
@@ -38,15 +40,11 @@ export class Neighbour {
 export class Neighbours {
   readonly #table = new Map<number, Neighbour>()
   readonly #memory: Memory
-  readonly #link: Link
-  readonly #departure: Departure
   /** A place of 68 KiB in which a held frame is sent from. */
   readonly #at: number
 
-  constructor(memory: Memory, link: Link, departure: Departure, at: number) {
+  constructor(memory: Memory, at: number) {
     this.#memory = memory
-    this.#link = link
-    this.#departure = departure
     this.#at = at
   }
 
@@ -60,13 +58,12 @@ export class Neighbours {
     return neighbour
   }
 
-  /** `addr` is at the MAC that stands in memory at `macAt`. What was held for it is sent. */
+  /** `addr` is at the MAC that stands in memory at `macAt`. What is held may be released. */
   learn(addr: number, macAt: number): Neighbour {
     const neighbour = this.find(addr)
     const { bytes } = this.#memory
     for (let i = 0; i < 6; i++) neighbour.mac[i] = bytes[macAt + i]!
     neighbour.isKnown = true
-    for (const frame of neighbour.held.splice(0)) this.#release(neighbour, frame)
     return neighbour
   }
 
@@ -80,7 +77,8 @@ export class Neighbours {
       bytes.set(this.#memory.bytes.subarray(at, at + slices.len[i]!), to)
       to += slices.len[i]!
     }
-    neighbour.held.push({ bytes, csumStart, csumOffset, gsoType, gsoSize })
+    const headersLen = slices.len[0]!
+    neighbour.held.push({ bytes, headersLen, csumStart, csumOffset, gsoType, gsoSize })
     return true
   }
 
@@ -91,16 +89,19 @@ export class Neighbours {
     return true
   }
 
-  #release(neighbour: Neighbour, frame: HeldFrame): void {
-    const departure = this.#departure
-    this.#memory.bytes.set(frame.bytes, this.#at)
-    this.#memory.bytes.set(neighbour.mac, this.#at)
-    departure.slices.clear()
-    departure.slices.push(this.#at, frame.bytes.length)
-    departure.csumStart = frame.csumStart
-    departure.csumOffset = frame.csumOffset
-    departure.gsoType = frame.gsoType
-    departure.gsoSize = frame.gsoSize
-    this.#link.transmit(departure)
+  /** Sends what was held for the neighbour, by way of `departure`. */
+  release(neighbour: Neighbour, departure: Departure, transmit: (d: Departure) => void): void {
+    for (const frame of neighbour.held.splice(0)) {
+      this.#memory.bytes.set(frame.bytes, this.#at)
+      this.#memory.bytes.set(neighbour.mac, this.#at)
+      departure.slices.clear()
+      departure.slices.push(this.#at, frame.headersLen)
+      departure.slices.push(this.#at + frame.headersLen, frame.bytes.length - frame.headersLen)
+      departure.csumStart = frame.csumStart
+      departure.csumOffset = frame.csumOffset
+      departure.gsoType = frame.gsoType
+      departure.gsoSize = frame.gsoSize
+      transmit(departure)
+    }
   }
 }

@@ -11,11 +11,12 @@
 import { type Counters, createCounters } from './counters.ts'
 import { KEY_WORDS, key4 } from './flow-table.ts'
 import { Fragments } from './fragments.ts'
-import { type Arrival, Departure, type Link, type Memory } from './link.ts'
+import type { Arrival, Link, Memory } from './link.ts'
 import { type Neighbour, Neighbours } from './neighbours.ts'
 import { Pool } from './pool.ts'
+import type { Reassembly } from './reassembly.ts'
 import { type SynRequest, Tcp, type TcpLimits } from './tcp/tcp.ts'
-import { HEADERS_LEN, Transmitter } from './transmitter.ts'
+import { TRANSMITTER_LEN, Transmitter } from './transmitter.ts'
 import * as address from './wire/address.ts'
 import * as arp from './wire/arp.ts'
 import * as checksum from './wire/checksum.ts'
@@ -91,17 +92,15 @@ export class Stack {
     this.#options = options
     this.#memory = memory
     const headers = options.at
-    const held = headers + HEADERS_LEN
+    const held = headers + TRANSMITTER_LEN
     this.#whole = held + FRAME_LEN
     this.pool = new Pool(this.#whole + FRAME_LEN, options.end)
-    const departure = new Departure()
-    this.neighbours = new Neighbours(memory, link, departure, held)
+    this.neighbours = new Neighbours(memory, held)
     this.transmitter = new Transmitter({
       memory,
       link,
       counters: this.counters,
       neighbours: this.neighbours,
-      departure,
       at: headers,
       mac: options.mac,
       mtu: options.mtu,
@@ -143,9 +142,19 @@ export class Stack {
   }
 
   timeout(now: number): void {
-    this.#fragments.timeout(now)
+    this.#fragments.timeout(now, (first) => this.#expired(first, now))
     this.tcp.timeout(now)
     this.flush(now)
+  }
+
+  /** A datagram of the guest was not complete in time (RFC 792: time exceeded, code 1). */
+  #expired(first: Reassembly, now: number): void {
+    const at = this.#whole
+    const end = first.copyTo(this.#memory, at)
+    this.counters.drop.fragments = this.#fragments.dropped()
+    const neighbour = this.neighbours.find(ipv4.src(this.#memory.view, at))
+    const { TIME_EXCEEDED, REASSEMBLY_EXCEEDED } = icmp
+    this.#error(neighbour, TIME_EXCEEDED, REASSEMBLY_EXCEEDED, at, end, now)
   }
 
   /** Sends what has become due since the last flush. */
@@ -163,10 +172,21 @@ export class Stack {
     const mac = at + arp.SHA
     const isOurs = this.#options.addresses.includes(arp.tpa(v, at))
     if (ethernet.isGroup(v, frame + ethernet.SRC)) return void this.counters.drop.arpMalformed++
-    const neighbour = this.neighbours.learn(sender, mac)
+    const neighbour = this.#learn(sender, mac)
     if (arp.op(v, at) === arp.REQUEST && isOurs) {
       this.transmitter.replyArp(neighbour, arp.tpa(v, at))
     }
+  }
+
+  /** The sender of the packet at `at` is where the frame came from. */
+  #sender(frame: number, at: number): Neighbour {
+    return this.#learn(ipv4.src(this.#memory.view, at), frame + ethernet.SRC)
+  }
+
+  #learn(addr: number, macAt: number): Neighbour {
+    const neighbour = this.neighbours.learn(addr, macAt)
+    if (neighbour.held.length > 0) this.transmitter.release(neighbour)
+    return neighbour
   }
 
   /** A guest may have any address of the subnet that is not ours, its network's or its broadcast. */
@@ -202,7 +222,7 @@ export class Stack {
     }
     if (!isOurs && this.#isOnLink(dst)) {
       drop.ipv4Dst++
-      const neighbour = this.neighbours.learn(ipv4.src(v, at), frame + ethernet.SRC)
+      const neighbour = this.#sender(frame, at)
       const { UNREACHABLE, HOST_UNREACHABLE } = icmp
       return this.#error(neighbour, UNREACHABLE, HOST_UNREACHABLE, at, end, now)
     }
@@ -230,7 +250,7 @@ export class Stack {
     else if (protocol === ipv4.ICMP) this.#receiveIcmp(frame, at, transport, end, isOurs, now)
     else {
       this.counters.drop.ipv4Protocol++
-      const neighbour = this.neighbours.learn(ipv4.src(v, at), frame + ethernet.SRC)
+      const neighbour = this.#sender(frame, at)
       this.#error(neighbour, icmp.UNREACHABLE, icmp.PROTOCOL_UNREACHABLE, at, end, now)
     }
   }
@@ -251,10 +271,16 @@ export class Stack {
     const key = this.#key
     key4(key, ipv4.src(v, at), v.getUint16(transport), ipv4.dst(v, at), v.getUint16(transport + 2))
     if (this.tcp.receive(key, transport, end, now)) return
-    this.tcp.arrivesAtNobody(key, this.neighbours.learn(ipv4.src(v, at), frame + ethernet.SRC))
+    this.tcp.arrivesAtNobody(key, this.#sender(frame, at))
   }
 
-  #receiveUdp(frame: number, at: number, transport: number, end: number, checksummed: boolean): void {
+  #receiveUdp(
+    frame: number,
+    at: number,
+    transport: number,
+    end: number,
+    checksummed: boolean,
+  ): void {
     const { view: v } = this.#memory
     if (!udp.check(v, transport, end)) return void this.counters.drop.udpMalformed++
     const udpEnd = transport + udp.length(v, transport)
@@ -265,7 +291,7 @@ export class Stack {
     const d = this.#datagram
     const srcPort = udp.srcPort(v, transport)
     key4(d.key, ipv4.src(v, at), srcPort, ipv4.dst(v, at), udp.dstPort(v, transport))
-    d.neighbour = this.neighbours.learn(ipv4.src(v, at), frame + ethernet.SRC)
+    d.neighbour = this.#sender(frame, at)
     d.at = transport + udp.HEADER_LEN
     d.len = udpEnd - d.at
     d.ipAt = at
@@ -293,15 +319,12 @@ export class Stack {
     if (!icmp.check(transport, end)) return void drop.icmpMalformed++
     if (!icmp.checksumOk(bytes, v, transport, end)) return void drop.icmpChecksum++
     if (!isOurs || icmp.type(v, transport) !== icmp.ECHO) return void drop.icmpUnwanted++
-    const neighbour = this.neighbours.learn(ipv4.src(v, at), frame + ethernet.SRC)
+    const neighbour = this.#sender(frame, at)
     this.transmitter.replyEcho(ipv4.dst(v, at), neighbour, transport, end, now)
   }
 
   #timeExceeded(frame: number, at: number, end: number, now: number): void {
-    const neighbour = this.neighbours.learn(
-      ipv4.src(this.#memory.view, at),
-      frame + ethernet.SRC,
-    )
+    const neighbour = this.#sender(frame, at)
     this.#error(neighbour, icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED, at, end, now)
   }
 

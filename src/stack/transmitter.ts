@@ -6,10 +6,11 @@
  * `sendTransport`. Nothing is allocated and no text is copied.
  */
 import type { Counters } from './counters.ts'
+import { HEADERS_LEN as FRAGMENTER_LEN, Fragmenter } from './fragmenter.ts'
 import { Departure, GSO_NONE, type Link, type Memory } from './link.ts'
 import type { Neighbour, Neighbours } from './neighbours.ts'
-import * as checksum from './wire/checksum.ts'
 import * as arp from './wire/arp.ts'
+import * as checksum from './wire/checksum.ts'
 import * as ethernet from './wire/ethernet.ts'
 import * as icmp from './wire/icmp.ts'
 import * as ipv4 from './wire/ipv4.ts'
@@ -17,11 +18,13 @@ import * as udp from './wire/udp.ts'
 
 /** RFC 1700's default TTL, which is Linux'. */
 const TTL = 64
-/** Room for the headers of one packet: Ethernet, IP and TCP with all options, or an ICMP error. */
-export const HEADERS_LEN = 256
+/** Room for the headers of one packet, or all of an ICMP error: 576 octets and Ethernet's. */
+const PACKET_LEN = 640
+/** The memory that a transmitter needs. */
+export const TRANSMITTER_LEN: number = PACKET_LEN + FRAGMENTER_LEN
 
 export class Transmitter {
-  readonly departure: Departure
+  readonly departure: Departure = new Departure()
   readonly #memory: Memory
   readonly #link: Link
   readonly #counters: Counters
@@ -31,6 +34,7 @@ export class Transmitter {
   readonly #at: number
   /** The largest IP packet that the link carries. */
   readonly #mtu: number
+  readonly #fragmenter: Fragmenter
   #id = 0
 
   constructor(options: {
@@ -38,8 +42,7 @@ export class Transmitter {
     link: Link
     counters: Counters
     neighbours: Neighbours
-    departure: Departure
-    /** HEADERS_LEN octets of memory. */
+    /** TRANSMITTER_LEN octets of memory. */
     at: number
     mac: Uint8Array
     mtu: number
@@ -50,11 +53,11 @@ export class Transmitter {
     this.#link = options.link
     this.#counters = options.counters
     this.#neighbours = options.neighbours
-    this.departure = options.departure
     this.#at = options.at
     this.#mac = options.mac
     this.#mtu = options.mtu
     this.#arpSource = options.arpSource
+    this.#fragmenter = new Fragmenter(options.memory, options.at + PACKET_LEN)
   }
 
   /**
@@ -73,20 +76,6 @@ export class Transmitter {
     len: number,
     ttl: number,
   ): number {
-    const fragment = protocol === ipv4.TCP ? ipv4.DF : 0
-    return this.#begin4(src, dst, neighbour, protocol, len, ttl, this.#nextId(), fragment)
-  }
-
-  #begin4(
-    src: number,
-    dst: number,
-    neighbour: Neighbour,
-    protocol: number,
-    len: number,
-    ttl: number,
-    id: number,
-    fragment: number,
-  ): number {
     const { departure } = this
     departure.slices.clear()
     departure.slices.push(this.#at, 0)
@@ -94,13 +83,10 @@ export class Transmitter {
     departure.gsoType = GSO_NONE
     const v = this.#memory.view
     const at = ethernet.emit(v, this.#at, neighbour.mac, this.#mac, ethernet.IPV4)
-    return ipv4.emit(v, at, ipv4.HEADER_LEN + len, id, fragment, ttl, protocol, src, dst)
-  }
-
-  /** Atomic datagrams need no identification (RFC 6864 §4.1); super-segments are cut by it. */
-  #nextId(): number {
+    const fragment = protocol === ipv4.TCP ? ipv4.DF : 0
+    // Of use to what is cut later: fragments here, super-segments by the link (RFC 6864 §4).
     this.#id = (this.#id + 1) & 0xffff
-    return this.#id
+    return ipv4.emit(v, at, ipv4.HEADER_LEN + len, this.#id, fragment, ttl, protocol, src, dst)
   }
 
   /**
@@ -134,15 +120,26 @@ export class Transmitter {
     const { slices } = this.departure
     slices.len[0] = end - this.#at
     slices.total += end - this.#at
-    if (neighbour.isKnown) return this.#transmit()
+    if (neighbour.isKnown) return this.#transmit(this.departure)
     if (!this.#neighbours.hold(neighbour, this.departure)) this.#counters.drop.neighbourUnknown++
     if (this.#neighbours.mayRequest(neighbour, now)) this.#requestAddress(neighbour)
   }
 
-  #transmit(): void {
+  /** To the link; in fragments, when the packet is larger than it carries (RFC 791 §2.3). */
+  readonly #transmit = (departure: Departure): void => {
+    const { total } = departure.slices
+    if (departure.gsoType === GSO_NONE && total > ethernet.HEADER_LEN + this.#mtu) {
+      this.#fragmenter.emit(departure, this.#mtu, this.#transmit)
+      return
+    }
     this.#counters.framesToGuest++
-    this.#counters.octetsToGuest += this.departure.slices.total
-    this.#link.transmit(this.departure)
+    this.#counters.octetsToGuest += total
+    this.#link.transmit(departure)
+  }
+
+  /** Sends what waited for the neighbour's address. */
+  release(neighbour: Neighbour): void {
+    this.#neighbours.release(neighbour, this.departure, this.#transmit)
   }
 
   /** An ARP request to all (RFC 826). */
@@ -165,38 +162,17 @@ export class Transmitter {
     departure.slices.push(this.#at, end - this.#at)
     departure.csumStart = 0
     departure.gsoType = GSO_NONE
-    this.#transmit()
+    this.#transmit(departure)
   }
 
-  /**
-   * Sends `len` octets of memory as a datagram from the host's to the guest's side of `key`
-   * (RFC 768), cut into fragments when it does not fit the link (RFC 791 §2.3).
-   */
+  /** Sends `len` octets of memory as a datagram from the host's to the guest's side of `key`. */
   sendUdp(key: Int32Array, neighbour: Neighbour, at: number, len: number, now: number): void {
-    const { bytes, view } = this.#memory
     const ports = key[8]!
     const udpLen = udp.HEADER_LEN + len
-    if (ipv4.HEADER_LEN + udpLen <= this.#mtu) {
-      const out = this.begin(key, neighbour, ipv4.UDP, udpLen)
-      const end = udp.emit(view, out, ports & 0xffff, ports >>> 16, udpLen, 0)
-      this.departure.slices.push(at, len)
-      return this.sendTransport(key, neighbour, ipv4.UDP, end, udpLen, udp.CHECKSUM, now)
-    }
-    // Each fragment's data is a multiple of eight octets; the first holds the UDP header.
-    const most = (this.#mtu - ipv4.HEADER_LEN) & ~7
-    let sum = checksum.pseudo4(key[7]!, key[3]!, ipv4.UDP, udpLen)
-    sum += (ports & 0xffff) + (ports >>> 16) + udpLen
-    const check = checksum.finish(checksum.sum(bytes, view, at, at + len, checksum.fold(sum)) ) || 0xffff
-    const id = this.#nextId()
-    for (let offset = 0; offset < udpLen; offset += most) {
-      const n = Math.min(most, udpLen - offset)
-      const fragment = (offset >>> 3) | (offset + n < udpLen ? ipv4.MF : 0)
-      let end = this.#begin4(key[7]!, key[3]!, neighbour, ipv4.UDP, n, TTL, id, fragment)
-      const head = offset === 0 ? udp.HEADER_LEN : 0
-      if (head > 0) end = udp.emit(view, end, ports & 0xffff, ports >>> 16, udpLen, check)
-      this.departure.slices.push(at + offset + head - udp.HEADER_LEN, n - head)
-      this.#send(neighbour, end, now)
-    }
+    const out = this.begin(key, neighbour, ipv4.UDP, udpLen)
+    const end = udp.emit(this.#memory.view, out, ports & 0xffff, ports >>> 16, udpLen, 0)
+    this.departure.slices.push(at, len)
+    this.sendTransport(key, neighbour, ipv4.UDP, end, udpLen, udp.CHECKSUM, now)
   }
 
   /** The ICMP echo reply to the request at [at, end) of memory (RFC 792). */
@@ -223,6 +199,7 @@ export class Transmitter {
     protocol: number,
     word: number,
     code: number,
+    now: number,
   ): void {
     const v = this.#memory.view
     const quoteLen = ipv4.HEADER_LEN + 8
@@ -234,8 +211,10 @@ export class Transmitter {
     v.setInt32(end, key[8]!)
     v.setInt32(end + 4, word)
     end += 8
-    this.#finishError(out, end, icmp.UNREACHABLE, code, 0)
-    this.sendComplete(neighbour, end, 0)
+    const { bytes } = this.#memory
+    // The quote is where it belongs: it is copied onto itself.
+    icmp.emitError(bytes, v, out, icmp.UNREACHABLE, code, 0, quote, end)
+    this.sendComplete(neighbour, end, now)
   }
 
   /**
@@ -252,22 +231,12 @@ export class Transmitter {
     end: number,
     now: number,
   ): void {
-    const bytes = this.#memory.bytes
-    const most = HEADERS_LEN - ethernet.HEADER_LEN - ipv4.HEADER_LEN - icmp.HEADER_LEN
-    const quoteLen = Math.min(end - at, most)
+    const { bytes, view } = this.#memory
+    const quoteLen = Math.min(end - at, icmp.MAX_QUOTE)
     const len = icmp.HEADER_LEN + quoteLen
     const out = this.begin4(src, neighbour.addr, neighbour, ipv4.ICMP, len, TTL)
-    const quote = out + icmp.HEADER_LEN
-    bytes.copyWithin(quote, at, at + quoteLen)
-    this.#finishError(out, quote + quoteLen, type, code, rest)
-    this.sendComplete(neighbour, quote + quoteLen, now)
-  }
-
-  #finishError(out: number, end: number, type: number, code: number, rest: number): void {
-    const { bytes, view } = this.#memory
-    view.setUint32(out, ((type << 24) | (code << 16)) >>> 0)
-    view.setUint32(out + 4, rest >>> 0)
-    view.setUint16(out + 2, checksum.finish(checksum.sum(bytes, view, out, end)))
+    icmp.emitError(bytes, view, out, type, code, rest, at, end)
+    this.sendComplete(neighbour, out + len, now)
   }
 }
 

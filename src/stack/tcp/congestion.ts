@@ -16,7 +16,8 @@ export interface Congestion {
 }
 
 /** RFC 6928 §2: ten segments, at most 14,600 octets, at least two segments. */
-export const initialWindow = (smss: number): number => Math.min(10 * smss, Math.max(2 * smss, 14600))
+export const initialWindow = (smss: number): number =>
+  Math.min(10 * smss, Math.max(2 * smss, 14600))
 
 /** RFC 5681, counting octets (RFC 3465): a peer behind GRO acknowledges 64 KiB at once. */
 export class Reno implements Congestion {

@@ -129,7 +129,11 @@ function resetArrives(c: Connection, seg: wire.Segment, now: number): void {
 
 /** RFC 5961 §4.2: a SYN in the window is challenged, whatever its sequence number. */
 function synArrives(c: Connection, seg: wire.Segment, now: number): void {
-  if (c.state === 'SYN-RECEIVED' && (seg.ctl & wire.ACK) !== 0 && seq.add(seg.seq, 1) === c.rcvNxt) {
+  if (
+    c.state === 'SYN-RECEIVED' &&
+    (seg.ctl & wire.ACK) !== 0 &&
+    seq.add(seg.seq, 1) === c.rcvNxt
+  ) {
     // The other half of a simultaneous open.
     if (seg.ack === seq.add(c.iss, 1)) return synAcknowledged(c, now)
   }
@@ -294,8 +298,7 @@ function enterRecovery(c: Connection): void {
 
 /** SND.WND <- SEG.WND, unless the segment is older than the last update. */
 function updateWindow(c: Connection, seg: wire.Segment, wnd: number): void {
-  const isNewer =
-    seq.lt(c.sndWl1, seg.seq) || (c.sndWl1 === seg.seq && seq.le(c.sndWl2, seg.ack))
+  const isNewer = seq.lt(c.sndWl1, seg.seq) || (c.sndWl1 === seg.seq && seq.le(c.sndWl2, seg.ack))
   if (!isNewer) return
   c.sndWnd = wnd
   c.sndWl1 = seg.seq

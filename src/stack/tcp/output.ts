@@ -5,8 +5,9 @@
  * (`gsoSize`), nothing is copied here. The queue keeps the octets until they are acknowledged, so
  * a retransmission is the same call with an older sequence number.
  */
-import type { Neighbour } from '../neighbours.ts'
+
 import { GSO_TCPV4 } from '../link.ts'
+import type { Neighbour } from '../neighbours.ts'
 import * as ipv4 from '../wire/ipv4.ts'
 import * as wire from '../wire/tcp.ts'
 import { type Connection, flightSize, maySend, rcvWnd } from './connection.ts'

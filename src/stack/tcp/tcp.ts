@@ -14,6 +14,7 @@ import type { Pool } from '../pool.ts'
 import type { Transmitter } from '../transmitter.ts'
 import * as ipv4 from '../wire/ipv4.ts'
 import * as wire from '../wire/tcp.ts'
+import { Reno } from './congestion.ts'
 import {
   type CloseReason,
   Connection,
@@ -25,7 +26,6 @@ import {
 import { segmentArrives } from './input.ts'
 import { isnOf } from './isn.ts'
 import { emitReset, emitResetFor, output } from './output.ts'
-import { Reno } from './congestion.ts'
 import * as seq from './seq.ts'
 import { timeout, updateDeadline } from './timers.ts'
 
@@ -103,9 +103,10 @@ export class SynRequest {
    * The host cannot be reached: ICMP destination unreachable with that code, and no RST, which
    * would hide it. The SYN's repetitions are answered by a new dial.
    */
-  fail(code: number): void {
+  fail(code: number, now: number): void {
     this.tcp.requests.delete(this)
-    this.tcp.options.transmitter.unreachable(this.key, this.neighbour, ipv4.TCP, this.irs, code)
+    const { transmitter } = this.tcp.options
+    transmitter.unreachable(this.key, this.neighbour, ipv4.TCP, this.irs, code, now)
   }
 
   /** Nobody waits for the answer any more; the guest's repeated SYN makes a new request. */
@@ -186,7 +187,11 @@ export class Tcp {
       return this.options.onSyn(fresh)
     }
     this.counters.drop.tcpNoConnection++
-    if (request !== undefined && (seg.ctl & wire.RST) !== 0 && seg.seq === seq.add(request.irs, 1)) {
+    if (
+      request !== undefined &&
+      (seg.ctl & wire.RST) !== 0 &&
+      seg.seq === seq.add(request.irs, 1)
+    ) {
       request.forget()
       request.onGivenUp?.()
     }

@@ -1,9 +1,5 @@
 /** What time does to a connection. One `deadline`, recomputed in one function. */
-import {
-  type Connection,
-  flightSize,
-  maySend,
-} from './connection.ts'
+import { type Connection, flightSize, maySend } from './connection.ts'
 import { emitText, persistInterval } from './output.ts'
 import * as seq from './seq.ts'
 
