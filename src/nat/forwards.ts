@@ -96,7 +96,7 @@ export class TcpForward implements Forwarder {
     for (let i = 0; i < ACCEPTS; i++) {
       const fd = socket.accept(this.#fd, this.#client)
       if (fd >= 0) {
-        if (stack.tcp.connections.size < stack.tcp.limits.connections) this.#forward(fd)
+        if (!stack.tcp.isFull()) this.#forward(fd)
         else {
           stack.counters.drop.tcpLimit++
           socket.linger0(fd)

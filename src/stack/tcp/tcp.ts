@@ -34,7 +34,7 @@ export interface TcpLimits {
   sendBuffer: number
   /** The most octets that are offered as window. */
   receiveBuffer: number
-  /** How many connections there may be. */
+  /** How many connections there may be, those in TIME-WAIT not counted. */
   connections: number
   /** How many SYNs may wait for an answer. */
   requests: number
@@ -178,7 +178,7 @@ export class Tcp {
         request.onGivenUp?.()
       }
       if (this.requests.size >= this.limits.requests) return void this.counters.drop.tcpLimit++
-      if (this.connections.size >= this.limits.connections) {
+      if (this.isFull()) {
         this.counters.drop.tcpLimit++
         return emitReset(this, key, neighbour, seg)
       }
@@ -196,6 +196,11 @@ export class Tcp {
       request.onGivenUp?.()
     }
     emitReset(this, key, neighbour, seg)
+  }
+
+  /** Are there as many connections as there may be? Those in TIME-WAIT use nothing that is scarce. */
+  isFull(): boolean {
+    return this.connections.size - this.#timeWait.length >= this.limits.connections
   }
 
   /** A new SYN may reopen a connection in TIME-WAIT (RFC 9293 §3.6.1, MAY-2; RFC 6191). */
