@@ -43,12 +43,8 @@ const pasta: Contender = {
     const version = await firstLine(['pasta', '--version'], 'pasta')
     if (version !== 'unknown version') return version
     // Debian's does not know itself.
-    const { stdout } = await execute(['dpkg-query', '-W', '-f', '${Version}', 'passt']).catch(
-      () => ({
-        stdout: '',
-      }),
-    )
-    return stdout || version
+    const { stdout } = await execute(['dpkg-query', '-W', 'passt']).catch(() => ({ stdout: '' }))
+    return stdout.trim().split('\t')[1] ?? version
   },
   async start(world, container, mtu, { hostPort, guestPort }) {
     await giveDefaultRoute(world)

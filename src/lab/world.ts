@@ -98,7 +98,8 @@ export class World {
   readonly directory: string
   readonly #namespaces: Namespace[] = []
   readonly #daemons: Daemon[] = []
-  readonly #networks = new Set<string>()
+  /** Each network by name, as /proc shows it, with a descriptor: a name is given anew once nothing holds it. */
+  readonly #networks = new Map<string, number>()
 
   private constructor(host: Namespace, directory: string) {
     this.host = host
@@ -183,13 +184,17 @@ export class World {
     await Promise.all(this.#daemons.map((daemon) => daemon.stop()))
     for (const namespace of this.#namespaces.reverse()) await namespace.close()
     const left = await this.#leftovers()
+    for (const fd of this.#networks.values()) fs.closeSync(fd)
+    this.#networks.clear()
     fs.rmSync(this.directory, { recursive: true, force: true })
     if (left.length > 0) throw new Error(`processes were left behind: ${left.join(', ')}`)
   }
 
   #own(namespace: Namespace): void {
     this.#namespaces.push(namespace)
-    this.#networks.add(fs.readlinkSync(`/proc/${namespace.pid}/ns/net`))
+    const path = `/proc/${namespace.pid}/ns/net`
+    const name = fs.readlinkSync(path)
+    if (!this.#networks.has(name)) this.#networks.set(name, fs.openSync(path, 'r'))
   }
 
   /** Kills, and names, what still stands in our networks; a process just ended gets a second to vanish. */
@@ -237,7 +242,7 @@ function bindResolvConf({ childProcess }: Kit, file: string): void {
   childProcess.execFileSync('mount', ['--bind', file, '/etc/resolv.conf'])
 }
 
-function processesIn(networks: ReadonlySet<string>): number[] {
+function processesIn(networks: ReadonlyMap<string, number>): number[] {
   const found: number[] = []
   for (const entry of fs.readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue
