@@ -66,7 +66,7 @@ export class Agent {
 
   /** Starts an agent behind `prefix`, a command such as `nsenter …` or `unshare …` that execs what follows it. */
   static async start(prefix: readonly string[]): Promise<Agent> {
-    const [command, ...args] = [...prefix, process.execPath, agentMain()]
+    const [command, ...args] = [...prefix, process.execPath, built('lab/agent-main.js')]
     const child = spawn(command!, args, {
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
       serialization: 'advanced',
@@ -122,9 +122,10 @@ function revive({ name, message, code, stack }: NonNullable<Answer['error']>, pi
   return error
 }
 
-/** Agents are started from the built file also when this one runs as TypeScript (tests, benches). */
-function agentMain(): string {
-  const here = import.meta.url
-  const built = here.endsWith('.ts') ? '../../dist/lab/agent-main.js' : './agent-main.js'
-  return fileURLToPath(new URL(built, here))
+/** A built file, by its name in dist/. It is the same when this runs as TypeScript (tests, benches). */
+export function built(file: string): string {
+  const moved = process.env.SLIPWAY_DIST
+  if (moved) return `${moved}/${file}`
+  const dist = import.meta.url.endsWith('.ts') ? '../../dist/' : '../'
+  return fileURLToPath(new URL(dist + file, import.meta.url))
 }

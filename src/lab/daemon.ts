@@ -6,7 +6,7 @@
 import * as net from 'node:net'
 import { join } from 'node:path'
 import type { Duplex, Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
+import { built } from './agent.ts'
 import { type Ending, Program } from './program.ts'
 import type { Namespace, World } from './world.ts'
 
@@ -150,11 +150,6 @@ export class Daemon {
 }
 
 /** The command line that starts `binary`: slipway as it is built, unless SLIPWAY_BIN names another. */
-export function launch(binary: string = process.env.SLIPWAY_BIN || builtCli()): string[] {
+export function launch(binary: string = process.env.SLIPWAY_BIN || built('cli.js')): string[] {
   return /\.[cm]?js$/.test(binary) ? [process.execPath, binary] : [binary]
-}
-
-function builtCli(): string {
-  const here = import.meta.url
-  return fileURLToPath(new URL(here.endsWith('.ts') ? '../../dist/cli.js' : '../cli.js', here))
 }

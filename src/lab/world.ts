@@ -111,8 +111,9 @@ export class World {
     const root = process.getuid!() === 0
     const directory = fs.mkdtempSync(join(tmpdir(), 'slipway-'))
     if (root && identity) fs.chownSync(directory, identity.uid, identity.gid)
+    let agent: Agent | undefined
     try {
-      const agent = await Agent.start([
+      agent = await Agent.start([
         ...(root ? withTun() : []),
         ...become(identity),
         ...['unshare', '--user', '--map-root-user', '--net', '--mount', '--propagation', 'private'],
@@ -121,6 +122,7 @@ export class World {
       await agent.run(prepareHost, HOST_ADDRESS, join(directory, 'resolv.conf'))
       return world
     } catch (error) {
+      await agent?.close()
       fs.rmSync(directory, { recursive: true, force: true })
       throw error
     }

@@ -5,7 +5,11 @@
  */
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
+import { built } from '../../src/lab/agent.ts'
 import type { Daemon, DaemonOptions } from '../../src/lab/daemon.ts'
 import { become, explain, preflight } from '../../src/lab/preflight.ts'
 import { execute } from '../../src/lab/program.ts'
@@ -17,6 +21,9 @@ export const DNS = '10.0.2.3'
 export const GUEST = '10.0.2.100'
 
 const TEST_USER = 'slipway-test'
+
+/** What dist/ needs at run time. */
+const DEPENDENCIES = ['koffi', '@koromix', 'ip-address'].map((name) => `node_modules/${name}`)
 
 /** The daemon under test is not ours: what slipway does better on purpose is not asked of it. */
 export const peer: string | undefined = process.env.SLIPWAY_BIN || undefined
@@ -113,9 +120,27 @@ async function obstacleFor(identity: Identity): Promise<string | undefined> {
   if (identity.uid < 0) return `cannot add the user ${TEST_USER}`
   const obstacle = await preflight(identity)
   if (obstacle) return explain(obstacle)
-  const cli = new URL('../../dist/cli.js', import.meta.url).pathname
-  const readable = await execute([...become(identity), process.execPath, '--check', cli])
-  return readable.status === 0 ? undefined : `this user cannot run ${process.execPath} ${cli}`
+  if (await canRun(identity)) return undefined
+  process.env.SLIPWAY_DIST = copyForEverybody()
+  if (await canRun(identity)) return undefined
+  return `this user cannot run ${process.execPath} ${built('cli.js')}`
+}
+
+async function canRun(identity: Identity): Promise<boolean> {
+  const command = [...become(identity), process.execPath, '--check', built('cli.js')]
+  return (await execute(command)).status === 0
+}
+
+/** A checkout below somebody's private directory cannot be read by others: dist/ and what it needs, where it can. */
+function copyForEverybody(): string {
+  const root = fileURLToPath(new URL('../../', import.meta.url))
+  const copy = fs.mkdtempSync(join(tmpdir(), 'slipway-dist-'))
+  afterAll(() => fs.rmSync(copy, { recursive: true, force: true }))
+  fs.chmodSync(copy, 0o755)
+  for (const path of ['package.json', 'dist', ...DEPENDENCIES]) {
+    fs.cpSync(join(root, path), join(copy, path), { recursive: true })
+  }
+  return join(copy, 'dist')
 }
 
 function ordinaryUser(): Identity {
