@@ -20,6 +20,10 @@ export interface NatOptions {
   readonly hostLoopback: boolean
   /** DNS at the DNS address is relayed. */
   readonly dns: boolean
+  /** The addresses that DHCP lends, both ends among them. */
+  readonly dhcpPool: { readonly begin: number; readonly end: number }
+  /** What DHCP says of the link. */
+  readonly mtu: number
   readonly limits: NatLimits
 }
 

@@ -8,6 +8,7 @@ import type { Datagram, Stack, Upper } from '../stack/stack.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import type { Arena } from '../sys/arena.ts'
 import type { Endpoint } from '../sys/socket.ts'
+import { DhcpResponder } from './dhcp-responder.ts'
 import { type Forwarder, type GuestEndpoint, TcpForward, UdpForward } from './forwards.ts'
 import type { Host, NatCounters, NatOptions } from './host.ts'
 import type { Reactor } from './reactor.ts'
@@ -28,6 +29,7 @@ export class Nat implements Upper {
     resources: 0,
   }
   readonly #host: Host
+  readonly #dhcp: DhcpResponder
   readonly #udp: UdpFlows
   readonly #forwards = new Set<Forwarder>()
   /** Of those, UDP: each is asked whether a datagram of the guest is an answer. */
@@ -43,6 +45,7 @@ export class Nat implements Upper {
       slices: new Slices(MAX_SLICES),
       stack,
     }
+    this.#dhcp = new DhcpResponder(this.#host)
     this.#udp = new UdpFlows(this.#host, arena)
   }
 
@@ -51,6 +54,7 @@ export class Nat implements Upper {
   }
 
   datagramArrives(datagram: Datagram): void {
+    if (this.#dhcp.receive(datagram)) return
     for (const forward of this.#udpForwards) if (forward.answer(datagram)) return
     this.#udp.receive(datagram)
   }

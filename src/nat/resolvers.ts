@@ -10,6 +10,7 @@ const CHECK_INTERVAL = 1000
 export class Resolvers {
   readonly #path: string
   #servers: Int32Array[] = []
+  #search: string[] = []
   #checkedAt = -Infinity
   #version = ''
 
@@ -19,20 +20,27 @@ export class Resolvers {
 
   /** The name server to ask: four words; undefined when there is none. */
   current(): Int32Array | undefined {
-    const now = performance.now()
-    if (now - this.#checkedAt >= CHECK_INTERVAL) {
-      this.#checkedAt = now
-      this.#refresh()
-    }
+    this.#refresh()
     return this.#servers[0]
   }
 
+  /** The domains in which a name is looked for. */
+  search(): readonly string[] {
+    this.#refresh()
+    return this.#search
+  }
+
   #refresh(): void {
+    const now = performance.now()
+    if (now - this.#checkedAt < CHECK_INTERVAL) return
+    this.#checkedAt = now
     try {
       const { mtimeMs, ino, size } = statSync(this.#path)
       const version = `${mtimeMs} ${ino} ${size}`
       if (version === this.#version) return
-      this.#servers = parseResolvConf(readFileSync(this.#path, 'utf8'))
+      const text = readFileSync(this.#path, 'utf8')
+      this.#servers = parseResolvConf(text)
+      this.#search = parseSearch(text)
       this.#version = version
     } catch {
       // It is being replaced, or is gone: what was known holds until there is something else.
@@ -50,4 +58,10 @@ export function parseResolvConf(text: string): Int32Array[] {
     if (match && address.parse(match[1]!, words)) servers.push(words)
   }
   return servers
+}
+
+/** The domains of its last `search` or `domain` line: each takes the place of those before it. */
+export function parseSearch(text: string): string[] {
+  const last = text.match(/^[ \t]*(?:search|domain)[ \t].*$/gm)?.at(-1)
+  return last?.trim().split(/\s+/).slice(1) ?? []
 }

@@ -210,8 +210,9 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     this.#pump()
   }
 
+  /** Once a batch, not once an ACK: one large read wakes the host's sender once. */
   writable(_c: tcp.Connection): void {
-    if (this.#isReadable) this.#pump()
+    if (this.#isReadable) this.#host.reactor.again(this)
   }
 
   // --- guest to host ---
