@@ -28,6 +28,8 @@ export interface Drops {
   icmpUnwanted: number
   udpMalformed: number
   udpChecksum: number
+  /** No message of a DHCP client in Ethernet. */
+  dhcpMalformed: number
   /** No flow could be made for a datagram: a limit, or the host has no resources. */
   udpLimit: number
   tcpMalformed: number
@@ -81,6 +83,7 @@ export function createCounters(): Counters {
       icmpUnwanted: 0,
       udpMalformed: 0,
       udpChecksum: 0,
+      dhcpMalformed: 0,
       udpLimit: 0,
       tcpMalformed: 0,
       tcpChecksum: 0,

@@ -20,6 +20,7 @@ import { TRANSMITTER_LEN, Transmitter } from './transmitter.ts'
 import * as address from './wire/address.ts'
 import * as arp from './wire/arp.ts'
 import * as checksum from './wire/checksum.ts'
+import * as dhcp from './wire/dhcp.ts'
 import * as ethernet from './wire/ethernet.ts'
 import * as icmp from './wire/icmp.ts'
 import * as ipv4 from './wire/ipv4.ts'
@@ -202,10 +203,14 @@ export class Stack {
     const { drop } = this.counters
     if (!ipv4.check(v, at, end)) return void drop.ipv4Malformed++
     if (!ipv4.checksumOk(bytes, v, at)) return void drop.ipv4Checksum++
-    if (!this.#isGuest(ipv4.src(v, at))) return void drop.ipv4Src++
+    const src = ipv4.src(v, at)
     const dst = ipv4.dst(v, at)
-    if (!isUnicast(dst)) return void drop.ipv4Dst++
     end = at + ipv4.totalLen(v, at)
+    if (this.#isForDhcp(src, dst, at, end)) {
+      return this.#receiveUdp(frame, at, at + ipv4.headerLen(v, at), end, checksummed)
+    }
+    if (!this.#isGuest(src)) return void drop.ipv4Src++
+    if (!isUnicast(dst) || this.#isDirectedBroadcast(dst)) return void drop.ipv4Dst++
     if (ipv4.isFragment(v, at)) {
       const whole = this.#fragments.receive(bytes, v, at, end, now)
       drop.fragments = this.#fragments.dropped()
@@ -227,6 +232,24 @@ export class Stack {
       return this.#error(neighbour, UNREACHABLE, HOST_UNREACHABLE, at, end, now)
     }
     this.#receivePacket(frame, at, end, checksummed, isOurs, now)
+  }
+
+  /** RFC 2131 §4.1: a guest without an address comes from 0.0.0.0, and asks all or our gateway. */
+  #isForDhcp(src: number, dst: number, at: number, end: number): boolean {
+    if (!address.isBroadcast(dst) && !address.isUnspecified(src)) return false
+    const { addresses } = this.#options
+    if (!address.isUnspecified(src) && !this.#isGuest(src)) return false
+    if (!address.isBroadcast(dst) && dst !== addresses[0]) return false
+    const v = this.#memory.view
+    if (ipv4.protocol(v, at) !== ipv4.UDP || ipv4.isFragment(v, at)) return false
+    const transport = at + ipv4.headerLen(v, at)
+    return udp.check(v, transport, end) && udp.dstPort(v, transport) === dhcp.SERVER_PORT
+  }
+
+  /** To all of the subnet: nobody but the guests is there, and no error is about it (RFC 1122 §3.2.2). */
+  #isDirectedBroadcast(addr: number): boolean {
+    const { network, prefix } = this.#options.subnet
+    return addr === (network | ~address.mask(prefix))
   }
 
   #isOnLink(addr: number): boolean {
