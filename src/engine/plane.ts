@@ -85,6 +85,8 @@ export class DataPlane implements Handler {
         dnsAddress: addresses.dns,
         hostLoopback: options.hostLoopback,
         dns: options.dns,
+        dhcpPool: { begin: addresses.dhcpBegin, end: addresses.dhcpEnd },
+        mtu,
         limits: { datagramFlows: Math.max(16, descriptors >> 1) },
       },
       this.stack,
