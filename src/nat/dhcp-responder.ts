@@ -48,11 +48,12 @@ export class DhcpResponder {
     const { arena, options, reactor, stack } = this.#host
     const { bytes, view } = arena
     const { transmitter } = stack
-    const neighbour = mac === undefined ? stack.neighbours.find(addr) : known(addr, mac)
-    key4(this.#key, addr, port, options.gateway, dhcp.SERVER_PORT)
+    const key = this.#key
+    key4(key, addr, port, options.gateway, dhcp.SERVER_PORT)
+    const neighbour = mac === undefined ? stack.neighbours.find(key) : known(key, mac)
     const len = end - this.#at
     const udpLen = udp.HEADER_LEN + len
-    const out = transmitter.begin(this.#key, neighbour, ipv4.UDP, udpLen)
+    const out = transmitter.begin(key, neighbour, ipv4.UDP, udpLen)
     const text = udp.emit(view, out, dhcp.SERVER_PORT, port, udpLen, 0)
     // Not left to the link: clients read this from a packet socket, before the kernel completes it.
     const pseudo = checksum.pseudo4(options.gateway, addr, ipv4.UDP, udpLen)
@@ -65,8 +66,8 @@ export class DhcpResponder {
 }
 
 /** For one message: who it is for may not have the address in the end. */
-function known(addr: number, mac: Uint8Array): Neighbour {
-  const neighbour = new Neighbour(addr)
+function known(key: Int32Array, mac: Uint8Array): Neighbour {
+  const neighbour = new Neighbour(key)
   neighbour.mac.set(mac)
   neighbour.isKnown = true
   return neighbour

@@ -122,7 +122,7 @@ export class TcpForward implements Forwarder {
       key4(key, addr, port, src, free)
     }
     TcpFlow.forward(this.#host, fd, (user) =>
-      stack.tcp.connect(key, stack.neighbours.find(addr), user, reactor.now),
+      stack.tcp.connect(key, stack.neighbours.find(key), user, reactor.now),
     )
   }
 
@@ -164,7 +164,7 @@ export class UdpForward implements Forwarder {
       const src = appearance(this.#host.options, batch.peers[i]!.words)
       const port = this.#portOf(batch.peers[i]!, src)
       key4(key, this.#guest.addr, this.#guest.port, src, port)
-      const neighbour = stack.neighbours.find(this.#guest.addr)
+      const neighbour = stack.neighbours.find(key)
       stack.transmitter.sendUdp(key, neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
     }
     reactor.again(this)

@@ -29,9 +29,9 @@
  *  Limits. At the most connections a SYN is answered with RST; without a descriptor for the socket too.
  */
 
+import type { Reason } from '../stack/icmp-errors.ts'
 import * as tcp from '../stack/tcp/connection.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
-import * as icmp from '../stack/wire/icmp.ts'
 import {
   EACCES,
   EAGAIN,
@@ -99,7 +99,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   static dial(host: Host, request: SynRequest): void {
     const where = translate(host, request.key[7]!, request.key[8]! & 0xffff, endpoint)
     if (where === 'refused') return request.refuse()
-    if (where === 'prohibited') return request.fail(icmp.HOST_PROHIBITED, host.reactor.now)
+    if (where === 'prohibited') return request.fail('prohibited', host.reactor.now)
     const fd = socket.socket(socket.familyOf(endpoint), SOCK_STREAM)
     if (fd < 0) {
       host.counters.resources++
@@ -135,9 +135,9 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     this.#request = undefined
     this.#host.counters.tcpDialsFailed++
     this.#release()
-    const code = unreachableCode(errno)
-    if (code === undefined) request.refuse()
-    else request.fail(code, this.#host.reactor.now)
+    const reason = failureOf(errno)
+    if (reason === undefined) request.refuse()
+    else request.fail(reason, this.#host.reactor.now)
   }
 
   // --- events of the socket ---
@@ -295,18 +295,18 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
 const endpoint = { words: new Int32Array(4), port: 0 }
 
-/** DESIGN §5: which ICMP code tells the guest of a dial that failed; undefined: a RST does. */
-function unreachableCode(errno: number): number | undefined {
+/** DESIGN §5: which ICMP error tells the guest of a dial that failed; undefined: a RST does. */
+function failureOf(errno: number): Reason | undefined {
   switch (errno) {
     case ENETUNREACH:
-      return icmp.NET_UNREACHABLE
+      return 'net-unreachable'
     case EHOSTUNREACH:
     case EHOSTDOWN:
     case ETIMEDOUT:
-      return icmp.HOST_UNREACHABLE
+      return 'host-unreachable'
     case EACCES:
     case EPERM:
-      return icmp.ADMINISTRATIVELY_PROHIBITED
+      return 'prohibited'
     default:
       return undefined
   }

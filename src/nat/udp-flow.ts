@@ -16,6 +16,7 @@
 
 import { Deadlines, type Timed } from '../stack/deadlines.ts'
 import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
+import type { Reason } from '../stack/icmp-errors.ts'
 import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
 import * as address from '../stack/wire/address.ts'
@@ -76,8 +77,8 @@ export class UdpFlows {
     const { key } = datagram
     const where = translate(host, key[7]!, key[8]! & 0xffff, this.#to)
     if (where === 'refused' || where === 'prohibited') {
-      const code = where === 'refused' ? icmp.PORT_UNREACHABLE : icmp.HOST_PROHIBITED
-      return host.stack.refuseDatagram(datagram, code, host.reactor.now)
+      const reason = where === 'refused' ? 'port-unreachable' : 'prohibited'
+      return host.stack.refuseDatagram(datagram, reason, host.reactor.now)
     }
     const isDns = where === 'dns'
     const family = socket.familyOf(this.#to)
@@ -255,7 +256,8 @@ export class UdpFlow implements Handler, Timed {
       const dst = this.isDns ? options.dnsAddress : appearance(options, destination.words)
       key4(this.key, this.key[3]!, guestPort, dst, this.isDns ? DNS_PORT : destination.port)
       const word = (udp.HEADER_LEN + n) << 16
-      stack.transmitter.unreachable(this.key, this.neighbour, ipv4.UDP, word, code, now)
+      const reason = REASONS[code] ?? 'host-unreachable'
+      stack.errors.aboutFlow(this.key, this.neighbour, ipv4.UDP, word, reason, now)
     }
     // The socket's own copy of the error, which the next call would give.
     return socket.getError(this.#fd) < 0 || count > 0
@@ -269,6 +271,15 @@ export class UdpFlow implements Handler, Timed {
 }
 
 const MAX_ERRORS = 64
+/** What the codes of ICMP destination unreachable say; all others: that the host is. */
+const REASONS: Readonly<Record<number, Reason>> = {
+  [icmp.NET_UNREACHABLE]: 'net-unreachable',
+  [icmp.PROTOCOL_UNREACHABLE]: 'protocol-unreachable',
+  [icmp.PORT_UNREACHABLE]: 'port-unreachable',
+  [icmp.NET_PROHIBITED]: 'prohibited',
+  [icmp.HOST_PROHIBITED]: 'prohibited',
+  [icmp.ADMINISTRATIVELY_PROHIBITED]: 'prohibited',
+}
 /** SO_EE_ORIGIN_ICMP (linux/errqueue.h). */
 const ORIGIN_ICMP = 2
 const queuedError = new QueuedError()

@@ -5,6 +5,7 @@
  * Frames for a neighbour whose address is not known yet are held, a few of them, while it is asked
  * for; a connection keeps its Neighbour, so a guest that moves to another MAC takes its flows along.
  */
+import { FlowTable, KEY_WORDS, type Keyed } from './flow-table.ts'
 import type { Departure, Memory } from './link.ts'
 
 /** Linux' unres_qlen is in octets; a handful of frames is what a SYN or a datagram needs. */
@@ -24,43 +25,51 @@ interface HeldFrame {
   readonly gsoSize: number
 }
 
-export class Neighbour {
-  readonly addr: number
+export class Neighbour implements Keyed {
+  /** Its address is the guest's of flow-table.ts; the other words are 0. */
+  readonly key: Int32Array
   readonly mac: Uint8Array = new Uint8Array(6)
   isKnown = false
   /** When it was asked for last, ms. */
   requestedAt: number = -Infinity
   readonly held: HeldFrame[] = []
 
-  constructor(addr: number) {
-    this.addr = addr
+  constructor(key: Int32Array) {
+    this.key = key.slice(0, KEY_WORDS)
+    this.key.fill(0, 4)
   }
 }
 
 export class Neighbours {
-  readonly #table = new Map<number, Neighbour>()
+  readonly #table: FlowTable<Neighbour>
+  /** The oldest first. */
+  readonly #order: Neighbour[] = []
+  readonly #key = new Int32Array(KEY_WORDS)
   readonly #memory: Memory
   /** A place of 68 KiB in which a held frame is sent from. */
   readonly #at: number
 
-  constructor(memory: Memory, at: number) {
+  constructor(memory: Memory, at: number, seed: number) {
+    this.#table = new FlowTable(seed)
     this.#memory = memory
     this.#at = at
   }
 
-  /** The neighbour with that address, made when it is new. */
-  find(addr: number): Neighbour {
-    const known = this.#table.get(addr)
+  /** The neighbour with the guest's address of `key`, made when it is new. */
+  find(key: Int32Array): Neighbour {
+    for (let i = 0; i < 4; i++) this.#key[i] = key[i]!
+    const known = this.#table.get(this.#key)
     if (known !== undefined) return known
-    if (this.#table.size >= MAX_NEIGHBOURS) this.#table.delete(this.#table.keys().next().value!)
-    const neighbour = new Neighbour(addr)
-    this.#table.set(addr, neighbour)
+    if (this.#table.size >= MAX_NEIGHBOURS) this.#table.delete(this.#order.shift()!)
+    const neighbour = new Neighbour(this.#key)
+    this.#table.add(neighbour)
+    this.#order.push(neighbour)
     return neighbour
   }
 
-  /** `addr` is at the MAC that stands in memory at `macAt`. What is held may be released. */
-  learn(addr: number, macAt: number): Neighbour {
-    const neighbour = this.find(addr)
+  /** The guest of `key` is at the MAC that stands in memory at `macAt`. What is held may go. */
+  learn(key: Int32Array, macAt: number): Neighbour {
+    const neighbour = this.find(key)
     const { bytes } = this.#memory
     for (let i = 0; i < 6; i++) neighbour.mac[i] = bytes[macAt + i]!
     neighbour.isKnown = true

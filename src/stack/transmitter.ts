@@ -17,7 +17,7 @@ import * as ipv4 from './wire/ipv4.ts'
 import * as udp from './wire/udp.ts'
 
 /** RFC 1700's default TTL, which is Linux'. */
-const TTL = 64
+export const DEFAULT_TTL = 64
 /** Room for the headers of one packet, or all of an ICMP error: 576 octets and Ethernet's. */
 const PACKET_LEN = 640
 /** The memory that a transmitter needs. */
@@ -30,7 +30,7 @@ export class Transmitter {
   readonly #counters: Counters
   readonly #mac: Uint8Array
   readonly #arpSource: number
-  readonly #neighbours: Neighbours
+  readonly neighbours: Neighbours
   readonly #at: number
   /** The largest IP packet that the link carries. */
   readonly #mtu: number
@@ -52,7 +52,7 @@ export class Transmitter {
     this.#memory = options.memory
     this.#link = options.link
     this.#counters = options.counters
-    this.#neighbours = options.neighbours
+    this.neighbours = options.neighbours
     this.#at = options.at
     this.#mac = options.mac
     this.#mtu = options.mtu
@@ -65,7 +65,7 @@ export class Transmitter {
    * header. Returns where they start.
    */
   begin(key: Int32Array, neighbour: Neighbour, protocol: number, len: number): number {
-    return this.begin4(key[7]!, key[3]!, neighbour, protocol, len, TTL)
+    return this.begin4(key[7]!, key[3]!, neighbour, protocol, len, DEFAULT_TTL)
   }
 
   begin4(
@@ -121,8 +121,8 @@ export class Transmitter {
     slices.len[0] = end - this.#at
     slices.total += end - this.#at
     if (neighbour.isKnown) return this.#transmit(this.departure)
-    if (!this.#neighbours.hold(neighbour, this.departure)) this.#counters.drop.neighbourUnknown++
-    if (this.#neighbours.mayRequest(neighbour, now)) this.#requestAddress(neighbour)
+    if (!this.neighbours.hold(neighbour, this.departure)) this.#counters.drop.neighbourUnknown++
+    if (this.neighbours.mayRequest(neighbour, now)) this.#requestAddress(neighbour)
   }
 
   /** To the link; in fragments, when the packet is larger than it carries (RFC 791 §2.3). */
@@ -139,21 +139,23 @@ export class Transmitter {
 
   /** Sends what waited for the neighbour's address. */
   release(neighbour: Neighbour): void {
-    this.#neighbours.release(neighbour, this.departure, this.#transmit)
+    this.neighbours.release(neighbour, this.departure, this.#transmit)
   }
 
   /** An ARP request to all (RFC 826). */
   #requestAddress(neighbour: Neighbour): void {
     const v = this.#memory.view
     const at = ethernet.emit(v, this.#at, ethernet.BROADCAST, this.#mac, ethernet.ARP)
-    this.#sendArp(arp.emit(v, at, arp.REQUEST, this.#mac, this.#arpSource, UNKNOWN, neighbour.addr))
+    this.#sendArp(
+      arp.emit(v, at, arp.REQUEST, this.#mac, this.#arpSource, UNKNOWN, neighbour.key[3]!),
+    )
   }
 
   /** The ARP reply "`addr` is at our MAC". */
-  replyArp(neighbour: Neighbour, addr: number): void {
+  replyArp(neighbour: Neighbour, asker: number, addr: number): void {
     const v = this.#memory.view
     const at = ethernet.emit(v, this.#at, neighbour.mac, this.#mac, ethernet.ARP)
-    this.#sendArp(arp.emit(v, at, arp.REPLY, this.#mac, addr, neighbour.mac, neighbour.addr))
+    this.#sendArp(arp.emit(v, at, arp.REPLY, this.#mac, addr, neighbour.mac, asker))
   }
 
   #sendArp(end: number): void {
@@ -176,8 +178,8 @@ export class Transmitter {
   }
 
   /** The ICMP echo reply to the request at [at, end) of memory (RFC 792). */
-  replyEcho(src: number, neighbour: Neighbour, at: number, end: number, now: number): void {
-    const out = this.begin4(src, neighbour.addr, neighbour, ipv4.ICMP, end - at, TTL)
+  replyEcho(key: Int32Array, neighbour: Neighbour, at: number, end: number, now: number): void {
+    const out = this.begin(key, neighbour, ipv4.ICMP, end - at)
     const v = this.#memory.view
     v.setUint32(out, (icmp.ECHO_REPLY << 24) >>> 0)
     v.setUint32(out + 4, v.getUint32(at + 4)) // identifier and sequence number
@@ -186,57 +188,6 @@ export class Transmitter {
     const sum = checksum.fold((~v.getUint16(at + 2) & 0xffff) + (~(icmp.ECHO << 8) & 0xffff))
     v.setUint16(out + 2, ~sum & 0xffff)
     this.sendComplete(neighbour, out + icmp.HEADER_LEN, now)
-  }
-
-  /**
-   * ICMP destination unreachable about a packet whose octets are gone: its IP header and the eight
-   * octets behind it are written anew from the key (RFC 792; `word` is the second 32-bit word of
-   * the transport header: TCP's sequence number, or UDP's length and checksum).
-   */
-  unreachable(
-    key: Int32Array,
-    neighbour: Neighbour,
-    protocol: number,
-    word: number,
-    code: number,
-    now: number,
-  ): void {
-    const v = this.#memory.view
-    const quoteLen = ipv4.HEADER_LEN + 8
-    const len = icmp.HEADER_LEN + quoteLen
-    const out = this.begin4(this.#arpSource, key[3]!, neighbour, ipv4.ICMP, len, TTL)
-    const quote = out + icmp.HEADER_LEN
-    const total = ipv4.HEADER_LEN + (protocol === ipv4.TCP ? 20 : word >>> 16)
-    let end = ipv4.emit(v, quote, total, 0, 0, TTL, protocol, key[3]!, key[7]!)
-    v.setInt32(end, key[8]!)
-    v.setInt32(end + 4, word)
-    end += 8
-    const { bytes } = this.#memory
-    // The quote is where it belongs: it is copied onto itself.
-    icmp.emitError(bytes, v, out, icmp.UNREACHABLE, code, 0, quote, end)
-    this.sendComplete(neighbour, end, now)
-  }
-
-  /**
-   * An ICMP error about the IP packet at [at, end) of memory: as much of it is quoted as fits into
-   * 576 octets (RFC 1812 §4.3.2.3). `rest` is the second word: the next hop's MTU for code 4.
-   */
-  icmpError(
-    src: number,
-    neighbour: Neighbour,
-    type: number,
-    code: number,
-    rest: number,
-    at: number,
-    end: number,
-    now: number,
-  ): void {
-    const { bytes, view } = this.#memory
-    const quoteLen = Math.min(end - at, icmp.MAX_QUOTE)
-    const len = icmp.HEADER_LEN + quoteLen
-    const out = this.begin4(src, neighbour.addr, neighbour, ipv4.ICMP, len, TTL)
-    icmp.emitError(bytes, view, out, type, code, rest, at, end)
-    this.sendComplete(neighbour, out + len, now)
   }
 }
 

@@ -20,6 +20,10 @@ export class Assembler {
     return this.edges.length === 0
   }
 
+  clear(): void {
+    this.edges.length = 0
+  }
+
   /** Adds [left, right). False when it would be one range too many; then nothing is changed. */
   add(left: seq.Seq, right: seq.Seq): boolean {
     const e = this.edges

@@ -132,6 +132,7 @@ export class Connection implements Keyed, Timed {
   // --- options of both ---
   hasTimestamps = false
   hasSack = false
+  hasWindScale = false
   /** TS.Recent, and when it was set, in ms (RFC 7323 §4.3, §5.5). */
   tsRecent = 0
   tsRecentAt = 0
@@ -180,7 +181,7 @@ export class Connection implements Keyed, Timed {
   rtoAt: number = Infinity
   persistAt: number = Infinity
   persistBackoff = 0
-  /** The octet at `sndUna` went out beyond the closed window, and nothing else is in flight. */
+  /** What is in flight, an octet or the FIN, went out beyond the closed window. */
   isProbing = false
   ackAt: number = Infinity
   /** The end of TIME-WAIT. */
@@ -280,4 +281,5 @@ export function consume(c: Connection, len: number): void {
 export function discard(c: Connection): void {
   c.rcvQueued = 0
   c.recvQueue.clear()
+  c.assembler.clear()
 }

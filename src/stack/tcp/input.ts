@@ -22,10 +22,10 @@ export function segmentArrives(c: Connection, seg: wire.Segment, now: number): v
   touch(c)
   if (c.state === 'SYN-SENT') return arrivesInSynSent(c, seg, now) //  §3.10.7.3
   if (!isRecent(c, seg, now)) return unacceptable(c, seg, now) //      PAWS (RFC 7323 §5.3, R1)
-  if (!isAcceptable(c, seg)) return unacceptable(c, seg, now) //       first, the sequence number
+  if (!isAcceptable(c, seg)) return arrivesOutside(c, seg, now) //     first, the sequence number
   if (seg.ctl & wire.RST) return resetArrives(c, seg, now) //          second, RST (RFC 5961 §3.2)
   //                                                                   third, security: not used
-  if (seg.ctl & wire.SYN) return synArrives(c, seg, now) //            fourth, SYN (RFC 5961 §4.2)
+  if (seg.ctl & wire.SYN) return challenge(c, now) //                  fourth, SYN (RFC 5961 §4.2)
   if (!(seg.ctl & wire.ACK)) return //                                 fifth, ACK
   updateTsRecent(c, seg, now)
   trim(c, seg)
@@ -73,7 +73,8 @@ function synAcknowledged(c: Connection, now: number): void {
   c.synDue = false
   c.rtoAt = Infinity
   // Karn: a SYN that was sent again times nothing.
-  if (c.retransmits === 0 && c.rttAt >= 0) c.rto.sample(now - c.rttAt)
+  if (c.retransmits > 0) c.rto.restart()
+  else if (c.rttAt >= 0) c.rto.sample(now - c.rttAt)
   c.rttAt = -1
   c.retransmits = 0
   setState(c, c.finQueued ? 'FIN-WAIT-1' : 'ESTABLISHED')
@@ -101,23 +102,53 @@ function inWindow(c: Connection, s: seq.Seq, wnd: number): boolean {
   return offset >= 0 && offset < wnd
 }
 
+/** Outside of the window: nothing of it is taken but what repeats the handshake, or is an ACK. */
+function arrivesOutside(c: Connection, seg: wire.Segment, now: number): void {
+  if (c.state === 'SYN-RECEIVED') {
+    if ((seg.ctl & wire.SYN) !== 0 && seg.seq === c.irs) return synAgain(c, seg, now)
+  } else if ((seg.ctl & (wire.ACK | wire.SYN | wire.RST)) === wire.ACK && mayTell(c, seg)) {
+    updateTsRecent(c, seg, now)
+    acknowledge(c, seg, now)
+  }
+  if (c.state === 'TIME-WAIT' && (seg.ctl & wire.FIN) !== 0) c.tcp.enterTimeWait(c, now)
+  if (c.state !== 'CLOSED') unacceptable(c, seg, now)
+}
+
+/** In SYN-RECEIVED, the guest's SYN once more: our SYN-ACK was lost, or both sides opened. */
+function synAgain(c: Connection, seg: wire.Segment, now: number): void {
+  if ((seg.ctl & wire.ACK) === 0 || seg.ack !== seq.add(c.iss, 1)) {
+    c.synDue = true
+    return
+  }
+  // Simultaneous open (§3.5, figure 8): the SYN-ACK that answers our SYN. Deviates from §3.10.7.4,
+  // whose first check drops it; see 'both sides open at once'.
+  c.sndWnd = c.maxSndWnd = seg.wnd
+  c.sndWl2 = seg.ack
+  c.ackNow = true
+  synAcknowledged(c, now)
+}
+
 /**
- * An unacceptable segment is answered with an ACK (§3.10.7.4). What is true in its ACK field is
- * still taken, so that a guest that probes our closed window learns and tells of windows.
+ * Is what an unacceptable segment acknowledges still taken? While our window is closed it is
+ * (§3.10.7.4). Deviates for text that was just received and is sent again, whose ACK was lost: it
+ * is taken as well, and its timestamp, or the guest's RTT comes to include its time-out; as Linux
+ * does (`tcp_sequence`). See 'what is sent again is acknowledged with its own timestamp'.
+ */
+function mayTell(c: Connection, seg: wire.Segment): boolean {
+  if (rcvWnd(c) === 0) return Math.abs(seq.diff(seg.seq, c.rcvNxt)) <= 1
+  return seq.lt(seg.seq, c.rcvNxt) && seq.ge(seq.add(seg.seq, seg.len), c.lastAckSent)
+}
+
+/**
+ * An unacceptable segment is answered with an ACK (§3.10.7.4): at once when it has text or probes
+ * (RFC 9293 §3.8.4); an ACK that is one only now and then, or two that disagree about a sequence
+ * number would answer each other for ever.
  */
 function unacceptable(c: Connection, seg: wire.Segment, now: number): void {
   c.tcp.counters.drop.tcpUnacceptable++
   if (seg.ctl & wire.RST) return
-  if (c.state === 'SYN-RECEIVED' && (seg.ctl & wire.SYN) !== 0 && seg.seq === c.irs) {
-    c.synDue = true // our SYN-ACK was lost
-    return
-  }
-  if (c.state === 'TIME-WAIT' && (seg.ctl & wire.FIN) !== 0) c.tcp.enterTimeWait(c, now)
-  if (c.state !== 'SYN-RECEIVED' && (seg.ctl & (wire.ACK | wire.SYN)) === wire.ACK) {
-    const isOld = seq.lt(seg.seq, c.rcvNxt)
-    if (rcvWnd(c) === 0 || isOld) acknowledge(c, seg, now)
-  }
-  if (c.state !== 'CLOSED') emitAck(c, now)
+  if (seg.len > 0 || seg.seq === seq.add(c.rcvNxt, -1)) emitAck(c, now)
+  else challenge(c, now)
 }
 
 /** RFC 5961 §3.2: only a RST at exactly RCV.NXT resets; one in the window is challenged. */
@@ -127,19 +158,7 @@ function resetArrives(c: Connection, seg: wire.Segment, now: number): void {
   c.tcp.end(c, 'guest-reset')
 }
 
-/** RFC 5961 §4.2: a SYN in the window is challenged, whatever its sequence number. */
-function synArrives(c: Connection, seg: wire.Segment, now: number): void {
-  if (
-    c.state === 'SYN-RECEIVED' &&
-    (seg.ctl & wire.ACK) !== 0 &&
-    seq.add(seg.seq, 1) === c.rcvNxt
-  ) {
-    // The other half of a simultaneous open.
-    if (seg.ack === seq.add(c.iss, 1)) return synAcknowledged(c, now)
-  }
-  challenge(c, now)
-}
-
+/** RFC 5961 §7: an ACK that shows where we are, but not more often than the interval. */
 function challenge(c: Connection, now: number): void {
   if (now - c.challengeAt < CHALLENGE_INTERVAL) return
   c.challengeAt = now
@@ -192,15 +211,13 @@ function acknowledge(c: Connection, seg: wire.Segment, now: number): boolean {
     return false
   }
   const wnd = seg.wnd << c.sndWindShift
-  const isUpdate = wnd !== c.sndWnd
+  const isNew = seq.gt(seg.ack, c.sndUna)
   if (c.hasSack && seg.sackCount > 0) takeSack(c, seg)
-  if (seq.gt(seg.ack, c.sndUna)) newAck(c, seg, now)
-  else if (seg.ack === c.sndUna && seg.textLen === 0 && !isUpdate && !(seg.ctl & wire.FIN)) {
-    if (flightSize(c) > 0) duplicateAck(c)
-  }
+  if (isNew) newAck(c, seg, now)
+  else if (isDuplicateAck(c, seg, wnd)) duplicateAck(c)
   if (c.state === 'CLOSED') return false
   if (c.hasSack) detectLoss(c)
-  updateWindow(c, seg, wnd)
+  updateWindow(c, seg, wnd, isNew)
   if (c.state === 'TIME-WAIT') {
     if (seg.ctl & wire.FIN) c.tcp.enterTimeWait(c, now) // restarts 2 MSL
     return false
@@ -273,10 +290,18 @@ function grow(c: Connection, acked: number, flightBefore: number): void {
   }
 }
 
+/** RFC 5681 §2, (a) to (e). What answers a probe is none: nothing but the probe is out. */
+const isDuplicateAck = (c: Connection, seg: wire.Segment, wnd: number): boolean =>
+  seg.ack === c.sndUna &&
+  seg.textLen === 0 &&
+  wnd === c.sndWnd &&
+  (seg.ctl & wire.FIN) === 0 &&
+  flightSize(c) > 0 &&
+  !c.isProbing
+
 function duplicateAck(c: Connection): void {
   c.dupAcks++
   if (c.hasSack || c.recovery !== 'none' || c.dupAcks < DUP_THRESH) return
-  if (seq.lt(c.sndUna, c.recover)) return // RFC 6582 §3.2: not twice for one window
   enterRecovery(c)
   c.lostBelow = seq.min(seq.add(c.sndUna, c.smss), c.sndNxt)
 }
@@ -296,10 +321,16 @@ function enterRecovery(c: Connection): void {
   c.congestion.onLoss(flightSize(c), c.smss)
 }
 
-/** SND.WND <- SEG.WND, unless the segment is older than the last update. */
-function updateWindow(c: Connection, seg: wire.Segment, wnd: number): void {
+/**
+ * SND.WND <- SEG.WND, unless the segment is older than the last update. Deviates from §3.10.7.4
+ * for one that acknowledges something new: it is taken though its text is older, as Linux does
+ * (`tcp_may_update_window`), or SND.UNA would move on with a window that was measured before. See
+ * 'the window is taken from what fills a hole'.
+ */
+function updateWindow(c: Connection, seg: wire.Segment, wnd: number, isNewAck: boolean): void {
+  if (seq.lt(seg.ack, c.sndUna)) return
   const isNewer = seq.lt(c.sndWl1, seg.seq) || (c.sndWl1 === seg.seq && seq.le(c.sndWl2, seg.ack))
-  if (!isNewer) return
+  if (!isNewer && !isNewAck) return
   c.sndWnd = wnd
   c.sndWl1 = seg.seq
   c.sndWl2 = seg.ack
@@ -309,7 +340,7 @@ function updateWindow(c: Connection, seg: wire.Segment, wnd: number): void {
   c.persistBackoff = 0
   if (!c.isProbing) return
   c.isProbing = false
-  c.lostBelow = c.sndNxt // the probe's octet goes again, with what follows it
+  c.lostBelow = c.sndNxt // what went beyond the closed window goes again
   c.highRxt = c.sndUna
 }
 

@@ -40,15 +40,15 @@ export function output(c: Connection, now: number): void {
 function sendSyn(c: Connection, now: number): void {
   c.synDue = false
   c.ackNow = false
+  c.rttAt = c.sndNxt === c.iss ? now : -1 // Karn: timed when it goes for the first time
   c.sndNxt = seq.add(c.iss, 1)
-  if (c.rttAt < 0 && c.retransmits === 0) c.rttAt = now
   if (c.rtoAt === Infinity) c.rtoAt = now + c.rto.rto
   const isAnswer = c.state !== 'SYN-SENT'
   const wnd = Math.min(65535, c.tcp.limits.receiveBuffer)
   if (isAnswer) c.rcvAdv = seq.add(c.rcvNxt, wnd)
 
   const { transmitter: out, memory } = c.tcp.options
-  const withScale = isAnswer ? c.rcvWindShift > 0 : true
+  const withScale = isAnswer ? c.hasWindScale : true
   const withStamp = isAnswer ? c.hasTimestamps : true
   const withSack = isAnswer ? c.hasSack : true
   const optionsLen = 4 + (withScale ? 4 : 0) + (withStamp ? 12 : 0) + (withSack ? 4 : 0)
@@ -96,11 +96,11 @@ function sendLost(c: Connection, now: number): boolean {
 function sendNew(c: Connection, now: number): boolean {
   if (c.finSent) return false
   const available = textBehind(c, c.sndNxt)
-  const offered = seq.diff(seq.add(c.sndUna, c.sndWnd), c.sndNxt)
-  const room = c.congestion.cwnd - pipe(c)
+  const offered = Math.max(0, seq.diff(seq.add(c.sndUna, c.sndWnd), c.sndNxt))
+  const room = Math.max(0, Math.floor(c.congestion.cwnd - pipe(c)))
   let text = Math.min(available, offered, mostText(c))
   c.isCwndLimited = text > room
-  if (text > room) text = Math.max(0, room)
+  if (text > room) text = room
   if (text > 0 && text < available) {
     // The silly window: whole segments, or half of the largest window there ever was, or all.
     if (text >= c.smss) text -= text % c.smss
@@ -116,7 +116,11 @@ function sendNew(c: Connection, now: number): boolean {
   if (c.rtoAt === Infinity) c.rtoAt = now + c.rto.rto
   emitText(c, c.sndNxt, text, withFin, now)
   c.sndNxt = seq.add(c.sndNxt, withFin ? text + 1 : text)
-  if (withFin) c.finSent = true
+  if (withFin) {
+    c.finSent = true
+    // A lone FIN does not wait for a window; if it is not taken there, it goes again with the next.
+    if (offered === 0) c.isProbing = true
+  }
   return !withFin
 }
 
@@ -224,8 +228,12 @@ function nextWindow(c: Connection): number {
 /** The window field, and the promise it makes: `rcvAdv`. */
 function offerWindow(c: Connection): number {
   const shift = c.rcvWindShift
-  // Rounded up by less than the scale's unit, so that the edge that was promised stays.
-  const field = Math.min(65535, Math.ceil(nextWindow(c) / (1 << shift)))
+  const unit = 1 << shift
+  const wnd = nextWindow(c)
+  // Rounded up by less than the scale's unit, so that the edge that was promised stays; but down
+  // when a peer of small segments would push it out with each of them (RFC 7323 §2.4).
+  const isOver = c.rcvQueued + wnd > c.tcp.limits.receiveBuffer
+  const field = Math.min(65535, isOver ? Math.floor(wnd / unit) : Math.ceil(wnd / unit))
   c.rcvAdv = seq.max(c.rcvAdv, seq.add(c.rcvNxt, field << shift))
   return field
 }

@@ -9,6 +9,8 @@ export const INITIAL_RTO = 1000
 export const MIN_RTO = 200
 /** RFC 6298 §2.5: at least 60 s. */
 export const MAX_RTO = 60_000
+/** RFC 6298 §5.7. */
+const SYN_LOST_RTO = 3000
 /** The clock granularity G. */
 const G = 1
 
@@ -29,6 +31,11 @@ export class Rto {
       this.srtt = 0.875 * this.srtt + 0.125 * rtt
     }
     this.rto = Math.min(MAX_RTO, Math.max(MIN_RTO, this.srtt + Math.max(G, 4 * this.rttvar)))
+  }
+
+  /** §5.7: a SYN had to be sent again. Text starts with 3 s, and not with the backoff. */
+  restart(): void {
+    this.rto = SYN_LOST_RTO
   }
 
   /** §5.5: the timer went off. */

@@ -8,6 +8,7 @@
 import type { Counters } from '../counters.ts'
 import { Deadlines } from '../deadlines.ts'
 import { FlowTable } from '../flow-table.ts'
+import type { IcmpErrors, Reason } from '../icmp-errors.ts'
 import type { Memory } from '../link.ts'
 import type { Neighbour } from '../neighbours.ts'
 import type { Pool } from '../pool.ts'
@@ -44,6 +45,7 @@ export interface TcpOptions {
   readonly memory: Memory
   readonly pool: Pool
   readonly transmitter: Transmitter
+  readonly errors: IcmpErrors
   readonly counters: Counters
   readonly mtu: number
   readonly limits: TcpLimits
@@ -100,13 +102,12 @@ export class SynRequest {
   }
 
   /**
-   * The host cannot be reached: ICMP destination unreachable with that code, and no RST, which
+   * The host cannot be reached: an ICMP error with that reason, and no RST, which
    * would hide it. The SYN's repetitions are answered by a new dial.
    */
-  fail(code: number, now: number): void {
+  fail(reason: Reason, now: number): void {
     this.tcp.requests.delete(this)
-    const { transmitter } = this.tcp.options
-    transmitter.unreachable(this.key, this.neighbour, ipv4.TCP, this.irs, code, now)
+    this.tcp.options.errors.aboutFlow(this.key, this.neighbour, ipv4.TCP, this.irs, reason, now)
   }
 
   /** Nobody waits for the answer any more; the guest's repeated SYN makes a new request. */
@@ -206,7 +207,9 @@ export class Tcp {
   /** A new SYN may reopen a connection in TIME-WAIT (RFC 9293 §3.6.1, MAY-2; RFC 6191). */
   #isReopening(c: Connection, seg: wire.Segment): boolean {
     if ((seg.ctl & (wire.SYN | wire.ACK | wire.RST)) !== wire.SYN) return false
-    if (c.hasTimestamps && seg.hasTimestamp) return seq.gt(seg.tsVal, c.tsRecent)
+    if (c.hasTimestamps && seg.hasTimestamp && seg.tsVal !== c.tsRecent) {
+      return seq.gt(seg.tsVal, c.tsRecent)
+    }
     return seq.gt(seg.seq, c.rcvNxt)
   }
 
@@ -338,7 +341,8 @@ export function agreeOnOptions(
   const most = Math.min(Math.max(mss, MIN_MSS), c.tcp.mms - wire.HEADER_LEN)
   c.smss = most - (hasTimestamp ? 12 : 0)
   c.congestion = new Reno(c.smss)
-  if (windShift >= 0) {
+  c.hasWindScale = windShift >= 0
+  if (c.hasWindScale) {
     c.sndWindShift = Math.min(windShift, 14)
     c.rcvWindShift = c.tcp.windShift()
   } else {

@@ -9,7 +9,10 @@ import { Slices } from '../../../src/stack/slices.ts'
 import { Stack, type Upper } from '../../../src/stack/stack.ts'
 import * as tcp from '../../../src/stack/tcp/connection.ts'
 import type { TcpLimits } from '../../../src/stack/tcp/tcp.ts'
-import { cut, fail, type Octets } from './frames.ts'
+import * as ethernet from '../../../src/stack/wire/ethernet.ts'
+import * as ipv4 from '../../../src/stack/wire/ipv4.ts'
+import * as wire from '../../../src/stack/wire/tcp.ts'
+import { complete, cut, fail, IP, type Octets, TRANSPORT, viewOf } from './frames.ts'
 import { type LinkOptions, LossyLink } from './lossy-link.ts'
 import { firstWrong, octetAt, seededRandom } from './random.ts'
 import { GATEWAY, GUEST, GUEST_MAC, NETWORK, STACK_MAC } from './rig.ts'
@@ -20,7 +23,14 @@ export interface PairOptions extends LinkOptions {
   mtu?: number
   chunks?: number
   limits?: Partial<TcpLimits>
+  /** TCP options that never get through, by kind: for a SYN without them. */
+  strips?: readonly number[]
 }
+
+/** Kinds of options, to be stripped. */
+export const WINDOW_SCALE = 3
+export const SACK_PERMITTED = 4
+export const TIMESTAMP = 8
 
 const STACK_OVERHEAD = 256 * 1024
 const ARRIVAL_LEN = 68 * 1024
@@ -49,7 +59,10 @@ export class Side implements Upper {
       end,
       link: {
         transmit: (departure) => {
-          for (const frame of cut(this.memory, departure)) this.outbound.send(frame, pair.clock.now)
+          for (const frame of cut(this.memory, departure)) {
+            strip(frame, options.strips ?? [])
+            this.outbound.send(frame, pair.clock.now)
+          }
         },
       },
       mtu: options.mtu ?? 1500,
@@ -85,6 +98,20 @@ export class Side implements Upper {
   datagramArrives(): void {}
 }
 
+/** Puts NOPs in the place of options of a SYN. */
+function strip(frame: Octets, kinds: readonly number[]): void {
+  const v = viewOf(frame)
+  if (kinds.length === 0 || ethernet.type(v, 0) !== ethernet.IPV4) return
+  if (ipv4.protocol(v, IP) !== ipv4.TCP || !(wire.ctl(v, TRANSPORT) & wire.SYN)) return
+  const end = TRANSPORT + wire.headerLen(v, TRANSPORT)
+  for (let at = TRANSPORT + wire.HEADER_LEN; at < end; ) {
+    const len = frame[at]! < 2 ? 1 : frame[at + 1]!
+    if (kinds.includes(frame[at]!)) frame.fill(1, at, at + len)
+    at += len
+  }
+  complete(frame, wire.CHECKSUM)
+}
+
 export class Pair {
   readonly clock = new VirtualClock(1000)
   readonly left: Side
@@ -117,7 +144,7 @@ export class Pair {
     this.right.next = right
     const key = new Int32Array(KEY_WORDS)
     key4(key, GUEST, port, GATEWAY, 5001)
-    left.c = stack.tcp.connect(key, stack.neighbours.find(GUEST), left, this.clock.now)
+    left.c = stack.tcp.connect(key, stack.neighbours.find(key), left, this.clock.now)
     stack.flush(this.clock.now)
   }
 
@@ -134,7 +161,7 @@ export class Pair {
   describe(): string {
     const parts: string[] = []
     for (const side of [this.left, this.right]) {
-      side.stack.tcp.connections.forEach((c) => {
+      for (const c of side.stack.tcp.connections.entries()) {
         const { state, sndWnd, rcvQueued, recovery, retransmits, isProbing, finQueued } = c
         parts.push(
           JSON.stringify({
@@ -143,7 +170,7 @@ export class Pair {
             ...{ wnd: tcp.rcvWnd(c), deadline: c.deadline - this.clock.now, rto: c.rto.rto },
           }),
         )
-      })
+      }
     }
     return parts.join('\n')
   }

@@ -155,7 +155,7 @@ export class Rig implements Upper {
   /** Opens a connection to the guest's side of `peer`. */
   connect(peer: Peer): Host {
     const host = new Host(this)
-    const neighbour = this.stack.neighbours.find(peer.addr)
+    const neighbour = this.stack.neighbours.find(peer.key)
     host.c = this.stack.tcp.connect(peer.key, neighbour, host, this.clock.now)
     this.flush()
     return host
@@ -178,7 +178,7 @@ export class Rig implements Upper {
 function startOf(stack: Stack): number {
   const key = new Int32Array(9)
   key4(key, GUEST, 40_000, HOST, 80)
-  const c = stack.tcp.connect(key, stack.neighbours.find(GUEST), undefined as never, 0)
+  const c = stack.tcp.connect(key, stack.neighbours.find(key), undefined as never, 0)
   const wanted = (-2 - c.iss) & ~1
   stack.tcp.remove(c)
   stack.flush(0)

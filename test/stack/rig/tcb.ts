@@ -25,13 +25,13 @@ export function tcbOf({ host, clock }: Joined): Tcb {
     else if (typeof value !== 'object') tcb[name] = value
   }
   const relative = (edges: number[], base: number): number[] => edges.map((e) => (e - base) | 0)
-  tcb['scoreboard'] = relative(c.scoreboard.edges, c.iss)
-  tcb['assembler'] = relative(c.assembler.edges, c.irs)
-  tcb['sendQueue'] = c.sendQueue.length
-  tcb['recvQueue'] = c.recvQueue.length
-  tcb['rto'] = { ...c.rto }
-  tcb['congestion'] = { ...c.congestion }
-  tcb['finAt'] = c.finAhead ? tcb['finAt'] : 0
+  tcb.scoreboard = relative(c.scoreboard.edges, c.iss)
+  tcb.assembler = relative(c.assembler.edges, c.irs)
+  tcb.sendQueue = c.sendQueue.length
+  tcb.recvQueue = c.recvQueue.length
+  tcb.rto = { ...c.rto }
+  tcb.congestion = { ...c.congestion }
+  tcb.finAt = c.finAhead ? tcb.finAt : 0
   return tcb
 }
 

@@ -1,0 +1,87 @@
+/** UDP and TCP on their way up, the same over both IP versions: checked, then handed on by key. */
+import type { Counters } from './counters.ts'
+import { KEY_WORDS } from './flow-table.ts'
+import type { Memory } from './link.ts'
+import type { Neighbour } from './neighbours.ts'
+import type { Packet } from './packet.ts'
+import type { Tcp } from './tcp/tcp.ts'
+import * as checksum from './wire/checksum.ts'
+import * as ipv4 from './wire/ipv4.ts'
+import * as udp from './wire/udp.ts'
+
+/** A datagram of the guest, made once and overwritten. */
+export class Datagram {
+  /** Addresses and ports: flow-table.ts. */
+  readonly key: Int32Array = new Int32Array(KEY_WORDS)
+  neighbour!: Neighbour
+  /** The text is at [at, at + len) of memory. */
+  at = 0
+  len = 0
+  /** The IP packet is at [ipAt, ipEnd): what an ICMP error quotes. */
+  ipAt = 0
+  ipEnd = 0
+}
+
+export interface TransportOptions {
+  readonly memory: Memory
+  readonly counters: Counters
+  readonly tcp: Tcp
+  /** Who sent the packet; it is learnt by this. */
+  readonly senderOf: (packet: Packet) => Neighbour
+  readonly onDatagram: (datagram: Datagram) => void
+}
+
+export class Transport {
+  readonly #options: TransportOptions
+  readonly #memory: Memory
+  readonly #datagram = new Datagram()
+
+  constructor(options: TransportOptions) {
+    this.#options = options
+    this.#memory = options.memory
+  }
+
+  receiveTcp(packet: Packet, now: number): void {
+    const { counters, tcp, senderOf } = this.#options
+    const { key, transport, end } = packet
+    if (end - transport < 4) return void counters.drop.tcpMalformed++
+    if (!packet.checksummed && !this.#isSumRight(packet, end, ipv4.TCP)) {
+      return void counters.drop.tcpChecksum++
+    }
+    key[8] = this.#memory.view.getInt32(transport) // both ports, in their order
+    if (tcp.receive(key, transport, end, now)) return
+    tcp.arrivesAtNobody(key, senderOf(packet))
+  }
+
+  receiveUdp(packet: Packet): void {
+    const { counters, senderOf, onDatagram } = this.#options
+    const { view } = this.#memory
+    const { transport } = packet
+    if (!udp.check(view, transport, packet.end)) return void counters.drop.udpMalformed++
+    const end = transport + udp.length(view, transport)
+    // No checksum is allowed by IPv4 (RFC 768), not by IPv6 (RFC 8200 §8.1).
+    const isSummed = udp.checksum(view, transport) !== 0 || view.getUint8(packet.at) >>> 4 === 6
+    if (!packet.checksummed && isSummed && !this.#isSumRight(packet, end, ipv4.UDP)) {
+      return void counters.drop.udpChecksum++
+    }
+    const d = this.#datagram
+    d.key.set(packet.key)
+    d.key[8] = view.getInt32(transport)
+    d.neighbour = senderOf(packet)
+    d.at = transport + udp.HEADER_LEN
+    d.len = end - d.at
+    d.ipAt = packet.at
+    d.ipEnd = packet.end
+    onDatagram(d)
+  }
+
+  #isSumRight({ at, key, transport }: Packet, end: number, protocol: number): boolean {
+    const { bytes, view } = this.#memory
+    const len = end - transport
+    const pseudo =
+      view.getUint8(at) >>> 4 === 4
+        ? checksum.pseudo4(key[3]!, key[7]!, protocol, len)
+        : checksum.pseudo6(bytes, view, at + 8, at + 24, protocol, len)
+    return checksum.finish(checksum.sum(bytes, view, transport, end, checksum.fold(pseudo))) === 0
+  }
+}
