@@ -156,6 +156,8 @@ export class Connection implements Keyed, Timed {
   /** One segment is timed when there are no timestamps: its end, and when it was sent. */
   rttSeq: seq.Seq = 0
   rttAt = -1
+  /** TSval when the retransmission timer went off last. */
+  timeoutVal = 0
   /** Time-outs in a row without progress. */
   retransmits = 0
 

@@ -7,7 +7,7 @@
  */
 import * as wire from '../wire/tcp.ts'
 import { type Connection, flightSize, mayReceive, rcvWnd, setState, touch } from './connection.ts'
-import { DELAYED_ACK, emitAck, emitReset } from './output.ts'
+import { DELAYED_ACK, emitAck, emitReset, timestamp } from './output.ts'
 import { DUP_THRESH } from './scoreboard.ts'
 import * as seq from './seq.ts'
 import { agreeOnOptions } from './tcp.ts'
@@ -260,7 +260,10 @@ function newAck(c: Connection, seg: wire.Segment, now: number): void {
 function measure(c: Connection, seg: wire.Segment, now: number): void {
   if (c.hasTimestamps) {
     if (!seg.hasTimestamp || seg.tsEcr === 0) return
-    const rtt = seq.diff((Math.floor(now) + c.tsOffset) | 0, seg.tsEcr)
+    // What echoes an older transmission than the last tells when an ACK was lost, not an RTT: so
+    // the rule of Karn holds here too (RFC 7323 §4.1: MAY). See 'a lost ACK is not an RTT'.
+    if (c.recovery === 'timeout' && seq.lt(seg.tsEcr, c.timeoutVal)) return
+    const rtt = seq.diff(timestamp(c, now), seg.tsEcr)
     if (rtt >= 0) c.rto.sample(rtt)
   } else if (c.rttAt >= 0 && seq.ge(seg.ack, c.rttSeq)) {
     c.rto.sample(now - c.rttAt)

@@ -203,7 +203,7 @@ function emitSegmentHeader(
 }
 
 /** TSval: milliseconds, from a start that only we know. */
-const timestamp = (c: Connection, now: number): number => (Math.floor(now) + c.tsOffset) | 0
+export const timestamp = (c: Connection, now: number): number => (Math.floor(now) + c.tsOffset) | 0
 
 function acknowledged(c: Connection): void {
   c.ackNow = false

@@ -1,6 +1,6 @@
 /** What time does to a connection. One `deadline`, recomputed in one function. */
 import { type Connection, flightSize, maySend } from './connection.ts'
-import { emitText, persistInterval } from './output.ts'
+import { emitText, persistInterval, timestamp } from './output.ts'
 import * as seq from './seq.ts'
 
 /** R2 for text (RFC 9293 §3.8.3): as Linux' tcp_retries2, some 15 minutes with the backoff. */
@@ -39,6 +39,7 @@ function retransmissionTimeout(c: Connection, now: number): void {
   c.rto.backOff()
   c.rtoAt = now + c.rto.rto
   c.rttAt = -1
+  c.timeoutVal = timestamp(c, now)
   if (isOpening) {
     c.synDue = true
     return
