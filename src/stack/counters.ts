@@ -20,6 +20,13 @@ export interface Drops {
   ipv4Ttl: number
   /** No protocol of ours. */
   ipv4Protocol: number
+  /** Header, extension headers or lengths do not fit the frame. */
+  ipv6Malformed: number
+  ipv6Src: number
+  ipv6Dst: number
+  ipv6HopLimit: number
+  ipv6Protocol: number
+  icmpv6Malformed: number
   /** Fragments that overlap, are too many, too long or too old. */
   fragments: number
   icmpMalformed: number
@@ -77,6 +84,12 @@ export function createCounters(): Counters {
       ipv4Dst: 0,
       ipv4Ttl: 0,
       ipv4Protocol: 0,
+      ipv6Malformed: 0,
+      ipv6Src: 0,
+      ipv6Dst: 0,
+      ipv6HopLimit: 0,
+      ipv6Protocol: 0,
+      icmpv6Malformed: 0,
       fragments: 0,
       icmpMalformed: 0,
       icmpChecksum: 0,

@@ -25,6 +25,10 @@ export function key4(
   into[8] = (guestPort << 16) | hostPort
 }
 
+/** Is the key of IPv4? A guest's IPv6 address is never of the mapped form. */
+export const isIpv4 = (key: Int32Array): boolean =>
+  key[2] === 0xffff && key[0] === 0 && key[1] === 0
+
 export class FlowTable<T extends Keyed> {
   /** How many entries there are. */
   size = 0

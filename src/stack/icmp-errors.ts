@@ -2,12 +2,15 @@
  * ICMP errors to the guest, by what happened rather than by number: the same reason has one type and
  * code in IPv4 (RFC 792, 1812) and another in IPv6 (RFC 4443).
  */
+import { isIpv4 } from './flow-table.ts'
 import type { Memory } from './link.ts'
 import type { Neighbour } from './neighbours.ts'
 import { DEFAULT_TTL, type Transmitter } from './transmitter.ts'
 import * as address from './wire/address.ts'
 import * as icmp from './wire/icmp.ts'
+import * as icmpv6 from './wire/icmpv6.ts'
 import * as ipv4 from './wire/ipv4.ts'
+import * as ipv6 from './wire/ipv6.ts'
 
 export type Reason =
   | 'net-unreachable'
@@ -30,21 +33,38 @@ const CODES4: Record<Reason, readonly [type: number, code: number]> = {
   'reassembly-time': [icmp.TIME_EXCEEDED, icmp.REASSEMBLY_EXCEEDED],
 }
 
+/** … and in IPv6. */
+const CODES6: Record<Reason, readonly [type: number, code: number]> = {
+  'net-unreachable': [icmpv6.UNREACHABLE, icmpv6.NO_ROUTE],
+  'host-unreachable': [icmpv6.UNREACHABLE, icmpv6.ADDRESS_UNREACHABLE],
+  'port-unreachable': [icmpv6.UNREACHABLE, icmpv6.PORT_UNREACHABLE],
+  'protocol-unreachable': [icmpv6.PARAMETER_PROBLEM, icmpv6.UNRECOGNIZED_NEXT_HEADER],
+  prohibited: [icmpv6.UNREACHABLE, icmpv6.PROHIBITED],
+  'hop-limit': [icmpv6.TIME_EXCEEDED, icmpv6.HOP_LIMIT_EXCEEDED],
+  'reassembly-time': [icmpv6.TIME_EXCEEDED, icmpv6.REASSEMBLY_EXCEEDED],
+}
+/** A parameter problem points at what is unknown: the next header of an IPv6 header. */
+const NEXT_HEADER_POINTER = 6
+
 export class IcmpErrors {
   readonly #memory: Memory
   readonly #transmitter: Transmitter
   /** Whom they come from: the gateway. */
   readonly #source: number
+  readonly #source6: Int32Array
+  readonly #dst6 = new Int32Array(4)
 
-  constructor(memory: Memory, transmitter: Transmitter, source: number) {
+  constructor(memory: Memory, transmitter: Transmitter, source: number, source6: Int32Array) {
     this.#memory = memory
     this.#transmitter = transmitter
     this.#source = source
+    this.#source6 = source6
   }
 
   /** About the guest's IP packet at [at, end), as much of which is quoted as may be. */
   about(at: number, end: number, neighbour: Neighbour, reason: Reason, now: number): void {
     const { bytes, view: v } = this.#memory
+    if (ipv6.version(v, at) === 6) return this.#about6(at, end, neighbour, reason, now)
     if (isAboutNothing(v, at, end)) return
     const [type, code] = CODES4[reason]
     const len = icmp.HEADER_LEN + Math.min(end - at, icmp.MAX_QUOTE)
@@ -53,6 +73,45 @@ export class IcmpErrors {
     const out = transmitter.begin4(this.#source, dst, neighbour, ipv4.ICMP, len, DEFAULT_TTL)
     icmp.emitError(bytes, v, out, type, code, 0, at, end)
     transmitter.sendComplete(neighbour, out + len, now)
+  }
+
+  #about6(at: number, end: number, neighbour: Neighbour, reason: Reason, now: number): void {
+    const { bytes, view: v } = this.#memory
+    if (isAboutNothing6(v, at, end)) return
+    const quoteLen = Math.min(end - at, icmpv6.MAX_QUOTE)
+    ipv6.readAddress(v, at + ipv6.SRC, this.#dst6, 0)
+    const quote = this.#begin6(this.#dst6, neighbour, reason, quoteLen)
+    bytes.copyWithin(quote, at, at + quoteLen)
+    this.#transmitter.sendIcmp6(neighbour, quote - icmpv6.HEADER_LEN, quote + quoteLen, now)
+  }
+
+  /** Writes the headers of an error whose quote has `len` octets; returns where that goes. */
+  #begin6(dst: Int32Array, neighbour: Neighbour, reason: Reason, len: number): number {
+    const [type, code] = CODES6[reason]
+    const all = icmpv6.HEADER_LEN + len
+    const { ICMPV6 } = ipv6
+    const transmitter = this.#transmitter
+    const source = this.#source6
+    const out = transmitter.begin6(source, 0, dst, 0, neighbour, ICMPV6, all, DEFAULT_TTL)
+    const word = type === icmpv6.PARAMETER_PROBLEM ? NEXT_HEADER_POINTER : 0
+    return icmpv6.emit(this.#memory.view, out, type, code, word)
+  }
+
+  #aboutFlow6(
+    key: Int32Array,
+    neighbour: Neighbour,
+    protocol: number,
+    word: number,
+    reason: Reason,
+    now: number,
+  ): void {
+    const v = this.#memory.view
+    const quote = this.#begin6(key, neighbour, reason, ipv6.HEADER_LEN + 8)
+    const len = protocol === ipv4.UDP ? word >>> 16 : 20
+    const text = ipv6.emit(v, quote, len, protocol, DEFAULT_TTL, key, 0, key, 4)
+    v.setInt32(text, key[8]!)
+    v.setInt32(text + 4, word)
+    this.#transmitter.sendIcmp6(neighbour, quote - icmpv6.HEADER_LEN, text + 8, now)
   }
 
   /**
@@ -67,6 +126,7 @@ export class IcmpErrors {
     reason: Reason,
     now: number,
   ): void {
+    if (!isIpv4(key)) return this.#aboutFlow6(key, neighbour, protocol, word, reason, now)
     const [type, code] = CODES4[reason]
     const { bytes, view: v } = this.#memory
     const len = icmp.HEADER_LEN + ipv4.HEADER_LEN + 8
@@ -90,4 +150,12 @@ function isAboutNothing(v: DataView, at: number, end: number): boolean {
   if (ipv4.protocol(v, at) !== ipv4.ICMP) return false
   const message = at + ipv4.headerLen(v, at)
   return message >= end || icmp.isError(icmp.type(v, message))
+}
+
+/** Never about another error, or what was for several (RFC 4443 §2.4 (e)). */
+function isAboutNothing6(v: DataView, at: number, end: number): boolean {
+  if (v.getUint8(at + ipv6.DST) === 0xff) return true
+  const message = at + ipv6.HEADER_LEN
+  if (ipv6.nextHeader(v, at) !== ipv6.ICMPV6) return false
+  return message >= end || icmpv6.isError(icmpv6.type(v, message))
 }

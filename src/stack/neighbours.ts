@@ -34,9 +34,10 @@ export class Neighbour implements Keyed {
   requestedAt: number = -Infinity
   readonly held: HeldFrame[] = []
 
+  /** The first four words of `key` are its address. */
   constructor(key: Int32Array) {
-    this.key = key.slice(0, KEY_WORDS)
-    this.key.fill(0, 4)
+    this.key = new Int32Array(KEY_WORDS)
+    this.key.set(key.subarray(0, 4))
   }
 }
 

@@ -5,12 +5,14 @@
  *     receive(frame, now) …  flush(now)  →  link.transmit(frame)
  *     timeout(now) when `deadline()` is here
  *
- * A frame goes up through Ethernet here, then ipv4-layer.ts (with ARP and ICMP) and transport.ts.
+ * A frame goes up through Ethernet here, then ipv4-layer.ts (with ARP and ICMP)
+ * or ipv6-layer.ts (with ICMPv6), and transport.ts.
  * The host's side of every address is "here": the stack answers for every host there is.
  */
 import { type Counters, createCounters } from './counters.ts'
 import { IcmpErrors, type Reason } from './icmp-errors.ts'
 import { Ipv4Layer } from './ipv4-layer.ts'
+import { Ipv6Layer, type Ipv6Subnet } from './ipv6-layer.ts'
 import type { Arrival, Link, Memory } from './link.ts'
 import { type Neighbour, Neighbours } from './neighbours.ts'
 import { Pool } from './pool.ts'
@@ -47,6 +49,8 @@ export interface StackOptions {
   readonly subnet: { readonly network: number; readonly prefix: number }
   /** Our addresses in the subnet: they answer ARP and echo requests. The first is the gateway. */
   readonly addresses: readonly number[]
+  /** Our side of IPv6; without it, IPv6 is not spoken. */
+  readonly ipv6?: Ipv6Subnet | undefined
   readonly limits: TcpLimits
   /** 32 random bits at each call. */
   readonly random: () => number
@@ -54,6 +58,8 @@ export interface StackOptions {
 
 /** A frame as large as a link may carry, and its headers. */
 const FRAME_LEN = 68 * 1024
+
+const UNSPECIFIED = new Int32Array(4)
 
 export class Stack {
   readonly counters: Counters = createCounters()
@@ -66,6 +72,7 @@ export class Stack {
   readonly #options: StackOptions
   readonly #memory: Memory
   readonly #ipv4: Ipv4Layer
+  readonly #ipv6: Ipv6Layer | undefined
 
   constructor(options: StackOptions) {
     const { memory, link, mtu, mac, addresses, subnet, limits, random } = options
@@ -88,9 +95,10 @@ export class Stack {
       mac,
       mtu,
       arpSource: gateway,
+      solicitSource: options.ipv6?.linkLocal ?? UNSPECIFIED,
     })
     const { transmitter } = this
-    this.errors = new IcmpErrors(memory, transmitter, gateway)
+    this.errors = new IcmpErrors(memory, transmitter, gateway, options.ipv6?.gateway ?? UNSPECIFIED)
     const { errors } = this
     const onSyn = (request: SynRequest): void => this.upper.synArrives(request)
     this.tcp = new Tcp({ memory, pool, transmitter, errors, counters, mtu, limits, random, onSyn })
@@ -113,6 +121,10 @@ export class Stack {
       whole,
       learn,
     })
+    if (options.ipv6 !== undefined) {
+      const common = { memory, counters, transmitter, transport, errors, mtu, mac, random, learn }
+      this.#ipv6 = new Ipv6Layer({ ...common, subnet: options.ipv6 })
+    }
   }
 
   /** A frame arrived. What it makes due is sent by the `flush` that ends the batch. */
@@ -129,17 +141,21 @@ export class Stack {
     const type = ethernet.type(v, at)
     const network = at + ethernet.HEADER_LEN
     if (type === ethernet.IPV4) this.#ipv4.receive(at, network, end, frame.checksummed, now)
-    else if (type === ethernet.ARP) this.#ipv4.receiveArp(at, network, end)
+    else if (type === ethernet.IPV6 && this.#ipv6 !== undefined) {
+      this.#ipv6.receive(at, network, end, frame.checksummed, now)
+    } else if (type === ethernet.ARP) this.#ipv4.receiveArp(at, network, end)
     else counters.drop.ethernetType++
   }
 
   /** When `timeout` is to be called, in ms; Infinity: not until something arrives. */
   deadline(): number {
-    return Math.min(this.tcp.deadlines.next(), this.#ipv4.deadline())
+    const layers = Math.min(this.#ipv4.deadline(), this.#ipv6?.deadline() ?? Infinity)
+    return Math.min(this.tcp.deadlines.next(), layers)
   }
 
   timeout(now: number): void {
     this.#ipv4.timeout(now)
+    this.#ipv6?.timeout(now)
     this.tcp.timeout(now)
     this.flush(now)
   }

@@ -6,20 +6,23 @@
  * `sendTransport`. Nothing is allocated and no text is copied.
  */
 import type { Counters } from './counters.ts'
+import { isIpv4 } from './flow-table.ts'
 import { HEADERS_LEN as FRAGMENTER_LEN, Fragmenter } from './fragmenter.ts'
 import { Departure, GSO_NONE, type Link, type Memory } from './link.ts'
-import type { Neighbour, Neighbours } from './neighbours.ts'
+import { Neighbour, type Neighbours } from './neighbours.ts'
 import * as arp from './wire/arp.ts'
 import * as checksum from './wire/checksum.ts'
 import * as ethernet from './wire/ethernet.ts'
 import * as icmp from './wire/icmp.ts'
+import * as icmpv6 from './wire/icmpv6.ts'
 import * as ipv4 from './wire/ipv4.ts'
+import * as ipv6 from './wire/ipv6.ts'
 import * as udp from './wire/udp.ts'
 
 /** RFC 1700's default TTL, which is Linux'. */
 export const DEFAULT_TTL = 64
-/** Room for the headers of one packet, or all of an ICMP error: 576 octets and Ethernet's. */
-const PACKET_LEN = 640
+/** Room for the headers of one packet, or all of an ICMP error: 1280 octets and Ethernet's. */
+const PACKET_LEN = 1344
 /** The memory that a transmitter needs. */
 export const TRANSMITTER_LEN: number = PACKET_LEN + FRAGMENTER_LEN
 
@@ -30,6 +33,7 @@ export class Transmitter {
   readonly #counters: Counters
   readonly #mac: Uint8Array
   readonly #arpSource: number
+  readonly #solicitSource: Int32Array
   readonly neighbours: Neighbours
   readonly #at: number
   /** The largest IP packet that the link carries. */
@@ -48,6 +52,8 @@ export class Transmitter {
     mtu: number
     /** The address that ARP requests come from: the gateway's. */
     arpSource: number
+    /** The address that neighbor solicitations come from. */
+    solicitSource: Int32Array
   }) {
     this.#memory = options.memory
     this.#link = options.link
@@ -57,6 +63,7 @@ export class Transmitter {
     this.#mac = options.mac
     this.#mtu = options.mtu
     this.#arpSource = options.arpSource
+    this.#solicitSource = options.solicitSource
     this.#fragmenter = new Fragmenter(options.memory, options.at + PACKET_LEN)
   }
 
@@ -65,6 +72,7 @@ export class Transmitter {
    * header. Returns where they start.
    */
   begin(key: Int32Array, neighbour: Neighbour, protocol: number, len: number): number {
+    if (!isIpv4(key)) return this.begin6(key, 4, key, 0, neighbour, protocol, len, DEFAULT_TTL)
     return this.begin4(key[7]!, key[3]!, neighbour, protocol, len, DEFAULT_TTL)
   }
 
@@ -76,17 +84,37 @@ export class Transmitter {
     len: number,
     ttl: number,
   ): number {
+    const v = this.#memory.view
+    const at = this.#beginFrame(neighbour, ethernet.IPV4)
+    const fragment = protocol === ipv4.TCP ? ipv4.DF : 0
+    // Of use to what is cut later: fragments here, super-segments by the link (RFC 6864 §4).
+    this.#id = (this.#id + 1) & 0xffff
+    return ipv4.emit(v, at, ipv4.HEADER_LEN + len, this.#id, fragment, ttl, protocol, src, dst)
+  }
+
+  /** Addresses are four words, from an index on. */
+  begin6(
+    src: Int32Array,
+    srcIndex: number,
+    dst: Int32Array,
+    dstIndex: number,
+    neighbour: Neighbour,
+    protocol: number,
+    len: number,
+    hops: number,
+  ): number {
+    const at = this.#beginFrame(neighbour, ethernet.IPV6)
+    const v = this.#memory.view
+    return ipv6.emit(v, at, len, protocol, hops, src, srcIndex, dst, dstIndex)
+  }
+
+  #beginFrame(neighbour: Neighbour, type: number): number {
     const { departure } = this
     departure.slices.clear()
     departure.slices.push(this.#at, 0)
     departure.csumStart = 0
     departure.gsoType = GSO_NONE
-    const v = this.#memory.view
-    const at = ethernet.emit(v, this.#at, neighbour.mac, this.#mac, ethernet.IPV4)
-    const fragment = protocol === ipv4.TCP ? ipv4.DF : 0
-    // Of use to what is cut later: fragments here, super-segments by the link (RFC 6864 §4).
-    this.#id = (this.#id + 1) & 0xffff
-    return ipv4.emit(v, at, ipv4.HEADER_LEN + len, this.#id, fragment, ttl, protocol, src, dst)
+    return ethernet.emit(this.#memory.view, this.#at, neighbour.mac, this.#mac, type)
   }
 
   /**
@@ -102,13 +130,32 @@ export class Transmitter {
     csumOffset: number,
     now: number,
   ): void {
-    const start = ethernet.HEADER_LEN + ipv4.HEADER_LEN
     const { departure } = this
+    const is4 = isIpv4(key)
+    const start = ethernet.HEADER_LEN + (is4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN)
     departure.csumStart = start
     departure.csumOffset = csumOffset
-    const pseudo = checksum.fold(checksum.pseudo4(key[7]!, key[3]!, protocol, len))
-    this.#memory.view.setUint16(this.#at + start + csumOffset, pseudo)
+    const pseudo = is4
+      ? checksum.pseudo4(key[7]!, key[3]!, protocol, len)
+      : this.#pseudo6(protocol, len)
+    this.#memory.view.setUint16(this.#at + start + csumOffset, checksum.fold(pseudo))
     this.#send(neighbour, end, now)
+  }
+
+  /** The sum of the pseudo-header of the packet that was begun with `begin6`. */
+  #pseudo6(protocol: number, len: number): number {
+    const { bytes, view } = this.#memory
+    const at = this.#at + ethernet.HEADER_LEN
+    return checksum.pseudo6(bytes, view, at + ipv6.SRC, at + ipv6.DST, protocol, len)
+  }
+
+  /** Sends an ICMPv6 message [out, end) that was begun with `begin6`: its checksum is written. */
+  sendIcmp6(neighbour: Neighbour, out: number, end: number, now: number): void {
+    const { bytes, view } = this.#memory
+    const pseudo = checksum.fold(this.#pseudo6(ipv6.ICMPV6, end - out))
+    const sum = checksum.finish(checksum.sum(bytes, view, out, end, pseudo))
+    view.setUint16(out + icmpv6.CHECKSUM, sum)
+    this.sendComplete(neighbour, end, now)
   }
 
   /** Sends the packet whose headers end at `end`; its checksums are complete. */
@@ -129,6 +176,8 @@ export class Transmitter {
   readonly #transmit = (departure: Departure): void => {
     const { total } = departure.slices
     if (departure.gsoType === GSO_NONE && total > ethernet.HEADER_LEN + this.#mtu) {
+      const isIpv6 = ethernet.type(this.#memory.view, departure.slices.at[0]!) === ethernet.IPV6
+      if (isIpv6) return void this.#counters.drop.fragments++
       this.#fragmenter.emit(departure, this.#mtu, this.#transmit)
       return
     }
@@ -142,13 +191,32 @@ export class Transmitter {
     this.neighbours.release(neighbour, this.departure, this.#transmit)
   }
 
-  /** An ARP request to all (RFC 826). */
+  /** An ARP request to all (RFC 826), or a neighbor solicitation (RFC 4861 §7.2.2). */
   #requestAddress(neighbour: Neighbour): void {
+    if (!isIpv4(neighbour.key)) return this.#solicit(neighbour.key)
     const v = this.#memory.view
     const at = ethernet.emit(v, this.#at, ethernet.BROADCAST, this.#mac, ethernet.ARP)
     this.#sendArp(
       arp.emit(v, at, arp.REQUEST, this.#mac, this.#arpSource, UNKNOWN, neighbour.key[3]!),
     )
+  }
+
+  /** To the solicited-node multicast address, which ends as the address asked for (RFC 4291 §2.7.1). */
+  #solicit(key: Int32Array): void {
+    const v = this.#memory.view
+    const group = new Neighbour(
+      Int32Array.of(0xff020000 | 0, 0, 1, (0xff << 24) | (key[3]! & 0xffffff)),
+    )
+    group.isKnown = true
+    const last = group.key[3]!
+    group.mac.set([0x33, 0x33, last >>> 24, last >>> 16, last >>> 8, last])
+    const len = icmpv6.TARGET_OPTIONS + 8
+    const source = this.#solicitSource
+    const out = this.begin6(source, 0, group.key, 0, group, ipv6.ICMPV6, len, 255)
+    const target = icmpv6.emit(v, out, icmpv6.NEIGHBOR_SOLICITATION, 0, 0)
+    const options = ipv6.emitAddress(v, target, key, 0)
+    const end = icmpv6.emitLinkLayer(v, options, icmpv6.SOURCE_LINK_LAYER, this.#mac)
+    this.sendIcmp6(group, out, end, 0)
   }
 
   /** The ARP reply "`addr` is at our MAC". */
@@ -175,6 +243,18 @@ export class Transmitter {
     const end = udp.emit(this.#memory.view, out, ports & 0xffff, ports >>> 16, udpLen, 0)
     this.departure.slices.push(at, len)
     this.sendTransport(key, neighbour, ipv4.UDP, end, udpLen, udp.CHECKSUM, now)
+  }
+
+  /** The ICMPv6 echo reply to the request at [at, end) of memory (RFC 4443 §4.2). */
+  replyEcho6(key: Int32Array, neighbour: Neighbour, at: number, end: number, now: number): void {
+    const out = this.begin(key, neighbour, ipv6.ICMPV6, end - at)
+    const v = this.#memory.view
+    icmpv6.emit(v, out, icmpv6.ECHO_REPLY, 0, v.getUint32(at + 4))
+    this.departure.slices.push(at + icmpv6.HEADER_LEN, end - at - icmpv6.HEADER_LEN)
+    // RFC 1624: addresses change places, which sums to the same; the type is one more.
+    const sum = checksum.fold((~v.getUint16(at + 2) & 0xffff) + 0x100)
+    v.setUint16(out + icmpv6.CHECKSUM, ~sum & 0xffff)
+    this.sendComplete(neighbour, out + icmpv6.HEADER_LEN, now)
   }
 
   /** The ICMP echo reply to the request at [at, end) of memory (RFC 792). */

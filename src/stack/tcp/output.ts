@@ -6,7 +6,8 @@
  * a retransmission is the same call with an older sequence number.
  */
 
-import { GSO_TCPV4 } from '../link.ts'
+import { isIpv4 } from '../flow-table.ts'
+import { GSO_TCPV4, GSO_TCPV6 } from '../link.ts'
 import type { Neighbour } from '../neighbours.ts'
 import * as ipv4 from '../wire/ipv4.ts'
 import * as wire from '../wire/tcp.ts'
@@ -59,7 +60,7 @@ function sendSyn(c: Connection, now: number): void {
   const ports = c.key[8]!
   const ack = isAnswer ? c.rcvNxt : 0
   let end = wire.emitHeader(v, at, ports & 0xffff, ports >>> 16, c.iss, ack, ctl, wnd, headerLen)
-  end = wire.emitMss(v, end, c.tcp.mms - wire.HEADER_LEN)
+  end = wire.emitMss(v, end, c.tcp.linkMss(c.key))
   if (withSack) end = wire.emitSackPermitted(v, end)
   if (withStamp) end = wire.emitTimestamp(v, end, timestamp(c, now), isAnswer ? c.tsRecent : 0)
   if (withScale) end = wire.emitWindShift(v, end, isAnswer ? c.rcvWindShift : c.tcp.windShift())
@@ -163,7 +164,7 @@ export function emitText(
     if (now - c.textAt < DELAYED_ACK) c.isInteractive = true
   }
   if (text > c.smss) {
-    departure.gsoType = GSO_TCPV4
+    departure.gsoType = isIpv4(c.key) ? GSO_TCPV4 : GSO_TCPV6
     departure.gsoSize = c.smss
   }
   acknowledged(c)

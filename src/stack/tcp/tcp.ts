@@ -7,13 +7,14 @@
  */
 import type { Counters } from '../counters.ts'
 import { Deadlines } from '../deadlines.ts'
-import { FlowTable } from '../flow-table.ts'
+import { FlowTable, isIpv4 } from '../flow-table.ts'
 import type { IcmpErrors, Reason } from '../icmp-errors.ts'
 import type { Memory } from '../link.ts'
 import type { Neighbour } from '../neighbours.ts'
 import type { Pool } from '../pool.ts'
 import type { Transmitter } from '../transmitter.ts'
 import * as ipv4 from '../wire/ipv4.ts'
+import * as ipv6 from '../wire/ipv6.ts'
 import * as wire from '../wire/tcp.ts'
 import { Reno } from './congestion.ts'
 import {
@@ -129,8 +130,9 @@ export class Tcp {
   readonly touched: Connection[] = []
   /** Called after each change of state: for tests and traces. */
   observer: ((c: Connection, before: string) => void) | undefined
-  /** MMS: the most octets of TCP header and text in one packet. */
-  readonly mms: number
+  /** MMS_S: the most octets of TCP header and text in one packet, by IP version. */
+  readonly #mms4: number
+  readonly #mms6: number
   readonly #seg: wire.Segment = new wire.Segment()
   readonly #secret: Int32Array
   readonly #timeWait: Connection[] = []
@@ -141,7 +143,8 @@ export class Tcp {
     this.pool = options.pool
     this.limits = options.limits
     this.counters = options.counters
-    this.mms = options.mtu - ipv4.HEADER_LEN
+    this.#mms4 = options.mtu - ipv4.HEADER_LEN
+    this.#mms6 = options.mtu - ipv6.HEADER_LEN
     this.connections = new FlowTable(options.random())
     this.requests = new FlowTable(options.random())
     this.#secret = Int32Array.of(options.random(), options.random())
@@ -245,6 +248,11 @@ export class Tcp {
     return c
   }
 
+  /** The MSS that the link has room for: our option in a SYN (RFC 9293 §3.7.1). */
+  linkMss(key: Int32Array): number {
+    return (isIpv4(key) ? this.#mms4 : this.#mms6) - wire.HEADER_LEN
+  }
+
   /** Our shift: the smallest with which the whole receive buffer can be offered. */
   windShift(): number {
     let shift = 0
@@ -338,7 +346,7 @@ export function agreeOnOptions(
     c.tsRecentAt = now
   }
   // Eff.snd.MSS (RFC 9293 §3.7.1), from which the options of each segment are taken off.
-  const most = Math.min(Math.max(mss, MIN_MSS), c.tcp.mms - wire.HEADER_LEN)
+  const most = Math.min(Math.max(mss, MIN_MSS), c.tcp.linkMss(c.key))
   c.smss = most - (hasTimestamp ? 12 : 0)
   c.congestion = new Reno(c.smss)
   c.hasWindScale = windShift >= 0

@@ -13,6 +13,7 @@ import * as ethernet from '../../../src/stack/wire/ethernet.ts'
 import * as ipv4 from '../../../src/stack/wire/ipv4.ts'
 import * as wire from '../../../src/stack/wire/tcp.ts'
 import { complete, cut, fail, IP, type Octets, TRANSPORT, viewOf } from './frames.ts'
+import { assertInvariants } from './invariants.ts'
 import { type LinkOptions, LossyLink } from './lossy-link.ts'
 import { firstWrong, octetAt, seededRandom } from './random.ts'
 import { GATEWAY, GUEST, GUEST_MAC, NETWORK, STACK_MAC } from './rig.ts'
@@ -88,6 +89,7 @@ export class Side implements Upper {
     this.stack.receive(this.#arrival, now)
     this.memory.bytes.fill(0xdd, this.#arrivalAt, this.#arrival.end)
     this.stack.flush(now)
+    for (const c of this.stack.tcp.connections.entries()) assertInvariants(c)
   }
 
   synArrives(request: Parameters<Upper['synArrives']>[0]): void {

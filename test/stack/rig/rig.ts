@@ -16,6 +16,7 @@ import * as address from '../../../src/stack/wire/address.ts'
 import * as ethernet from '../../../src/stack/wire/ethernet.ts'
 import { cut, fail, inspect, type Octets, viewOf } from './frames.ts'
 import { Host } from './host.ts'
+import { assertInvariants } from './invariants.ts'
 import { Peer, type PeerOptions } from './peer.ts'
 import { seededRandom } from './random.ts'
 import { VirtualClock } from './virtual-clock.ts'
@@ -136,6 +137,7 @@ export class Rig implements Upper {
 
   flush(): void {
     this.stack.flush(this.clock.now)
+    for (const c of this.stack.tcp.connections.entries()) assertInvariants(c)
   }
 
   peer(options?: PeerOptions): Peer {
