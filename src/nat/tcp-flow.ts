@@ -210,9 +210,11 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     this.#pump()
   }
 
-  /** Once a batch, not once an ACK: one large read wakes the host's sender once. */
-  writable(_c: tcp.Connection): void {
-    if (this.#isReadable) this.#host.reactor.again(this)
+  /** A quarter of the buffer at a time: one large read wakes the host's sender once. */
+  writable(c: tcp.Connection): void {
+    if (!this.#isReadable) return
+    const { reactor, stack } = this.#host
+    if (tcp.sendRoom(c) >= stack.tcp.limits.sendBuffer / 4) reactor.again(this)
   }
 
   // --- guest to host ---
