@@ -30,7 +30,6 @@ import {
  * its entry.
  */
 export const NOT_YET: readonly string[] = [
-  '--enable-ipv6',
   '--enable-sandbox',
   '--enable-seccomp',
   '--outbound-addr',
@@ -208,6 +207,7 @@ export function parseArguments(words: readonly string[], program: string, host: 
       cidr,
       configure: given.configure,
       ...(macAddress && { macAddress }),
+      ipv6: given.ipv6,
       hostLoopback: given.hostLoopback,
       dns: given.dns,
     }
@@ -311,7 +311,6 @@ function checkOutbound({ outboundAddr: v4, outboundAddr6: v6 }: Given, host: Hos
 
 function refuseWhatIsNotThere(given: Given): void {
   const isWanted: Record<string, boolean> = {
-    '--enable-ipv6': given.ipv6,
     '--enable-sandbox': given.sandbox,
     '--enable-seccomp': given.seccomp,
     '--outbound-addr': given.outboundAddr !== undefined,

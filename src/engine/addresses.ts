@@ -1,4 +1,5 @@
 /** The addresses that follow from the subnet, as slirp4netns has them. Signed int32 throughout. */
+import type { Ipv6Subnet } from '../stack/ipv6-layer.ts'
 import * as address from '../stack/wire/address.ts'
 import type { Addresses } from './types.ts'
 
@@ -38,5 +39,17 @@ export function formatAddresses(addresses: SubnetAddresses): Addresses {
     guest: text(addresses.guest),
     dhcpBegin: text(addresses.dhcpBegin),
     dhcpEnd: text(addresses.dhcpEnd),
+  }
+}
+
+/** IPv6 as slirp4netns has it: fd00::/64, with the gateway at ::2 and DNS at ::3. */
+export function ipv6Subnet(advertiseDns: boolean): Ipv6Subnet {
+  const prefix = 0xfd000000 | 0
+  return {
+    prefix: Int32Array.of(prefix, 0, 0, 0),
+    gateway: Int32Array.of(prefix, 0, 0, 2),
+    dns: Int32Array.of(prefix, 0, 0, 3),
+    linkLocal: Int32Array.of(0xfe800000 | 0, 0, 0, 2),
+    advertiseDns,
   }
 }

@@ -13,12 +13,14 @@ import { EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
 import type { AttachedTap } from '../tap/attach.ts'
 import { Tap } from '../tap/tap.ts'
-import type { SubnetAddresses } from './addresses.ts'
+import { ipv6Subnet, type SubnetAddresses } from './addresses.ts'
 
 export interface PlaneOptions {
   readonly mtu: number
   readonly subnet: { readonly network: number; readonly prefix: number }
   readonly addresses: SubnetAddresses
+  /** Speak IPv6 as well. */
+  readonly ipv6: boolean
   readonly hostLoopback: boolean
   readonly dns: boolean
 }
@@ -54,6 +56,7 @@ export class DataPlane implements Handler {
   /** `onGone` is called when the TAP will never give a frame again. */
   constructor(attached: AttachedTap, options: PlaneOptions, onGone: (error: Error) => void) {
     const { mtu, subnet, addresses } = options
+    const ipv6 = options.ipv6 ? ipv6Subnet(options.dns) : undefined
     const arena = new Arena(MEMORY)
     this.#onGone = onGone
     this.#tap = new Tap(attached, arena, mtu)
@@ -68,6 +71,7 @@ export class DataPlane implements Handler {
       mac: gatewayMac(),
       subnet,
       addresses: [addresses.gateway, addresses.dns],
+      ipv6,
       limits: {
         sendBuffer: SEND_BUFFER,
         receiveBuffer: RECEIVE_BUFFER,
@@ -83,6 +87,7 @@ export class DataPlane implements Handler {
         subnet,
         gateway: addresses.gateway,
         dnsAddress: addresses.dns,
+        ipv6,
         hostLoopback: options.hostLoopback,
         dns: options.dns,
         dhcpPool: { begin: addresses.dhcpBegin, end: addresses.dhcpEnd },

@@ -19,6 +19,8 @@ export interface NetworkOptions {
   readonly configure: boolean
   /** Six octets. Absent: the kernel's choice. */
   readonly macAddress?: Uint8Array
+  /** Speak IPv6 as well: fd00::/64, advertised by us as its router. */
+  readonly ipv6: boolean
   /** May the guest reach the host's 127.0.0.1 through the gateway's address? */
   readonly hostLoopback: boolean
   /** Does the DNS address answer? */

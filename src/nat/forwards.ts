@@ -11,7 +11,7 @@
  *  that address from the published port goes back through this socket to this client.
  */
 
-import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
+import { isIpv4, KEY_WORDS, key4 } from '../stack/flow-table.ts'
 import type { Datagram } from '../stack/stack.ts'
 import * as address from '../stack/wire/address.ts'
 import type { Batch } from '../sys/batch.ts'
@@ -29,7 +29,7 @@ import {
 import { must } from '../sys/errors.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
-import { appearance, type Host } from './host.ts'
+import { appearAs, type Host } from './host.ts'
 import type { Handler } from './reactor.ts'
 import { TcpFlow } from './tcp-flow.ts'
 
@@ -115,11 +115,11 @@ export class TcpForward implements Forwarder {
   #forward(fd: number): void {
     const { options, stack, reactor } = this.#host
     const { addr, port } = this.#guest
-    const src = appearance(options, this.#client.words)
-    key4(key, addr, port, src, this.#client.port)
+    key4(key, addr, port, 0, 0)
+    appearAs(options, key, this.#client)
     // Two clients that look alike, or one that is in TIME-WAIT: any free port will do.
     for (let free = 65535; stack.tcp.connections.get(key) !== undefined; free--) {
-      key4(key, addr, port, src, free)
+      key[8] = (port << 16) | free
     }
     TcpFlow.forward(this.#host, fd, (user) =>
       stack.tcp.connect(key, stack.neighbours.find(key), user, reactor.now),
@@ -161,9 +161,10 @@ export class UdpForward implements Forwarder {
     const n = batch.receive(this.#fd, arena)
     if (n === -EAGAIN) return
     for (let i = 0; i < n; i++) {
-      const src = appearance(this.#host.options, batch.peers[i]!.words)
-      const port = this.#portOf(batch.peers[i]!, src)
-      key4(key, this.#guest.addr, this.#guest.port, src, port)
+      const { addr, port } = this.#guest
+      key4(key, addr, port, 0, 0)
+      appearAs(this.#host.options, key, batch.peers[i]!)
+      key[8] = (port << 16) | this.#portOf(batch.peers[i]!, key[7]!)
       const neighbour = stack.neighbours.find(key)
       stack.transmitter.sendUdp(key, neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
     }
@@ -189,7 +190,7 @@ export class UdpForward implements Forwarder {
   /** Is the guest's datagram an answer to a client of this port? Then it is sent there. */
   answer(datagram: Datagram): boolean {
     const { key: k } = datagram
-    if (k[3] !== this.#guest.addr || k[8]! >>> 16 !== this.#guest.port) return false
+    if (!isIpv4(k) || k[3] !== this.#guest.addr || k[8]! >>> 16 !== this.#guest.port) return false
     const client = this.#clients.get(peerOf(k[7]!, k[8]! & 0xffff))
     if (client === undefined) return false
     socket.sendTo(this.#fd, this.#host.arena, datagram.at, datagram.len, client)

@@ -2,9 +2,12 @@
  * What all flows share: the loop, the stack, the memory, and which host address the guest means.
  */
 
+import { isIpv4 } from '../stack/flow-table.ts'
+import type { Ipv6Subnet } from '../stack/ipv6-layer.ts'
 import type { Slices } from '../stack/slices.ts'
 import type { Stack } from '../stack/stack.ts'
 import * as address from '../stack/wire/address.ts'
+import * as ipv6 from '../stack/wire/ipv6.ts'
 import type { Arena } from '../sys/arena.ts'
 import type { Endpoint } from '../sys/socket.ts'
 import type { Reactor } from './reactor.ts'
@@ -16,7 +19,9 @@ export interface NatOptions {
   readonly gateway: number
   /** The address at which the guest finds DNS. */
   readonly dnsAddress: number
-  /** The guest may reach 127.0.0.1 of the host through the gateway's address. */
+  /** The same over IPv6, four words each; without it IPv6 is not spoken. */
+  readonly ipv6?: Ipv6Subnet | undefined
+  /** The guest may reach 127.0.0.1 and ::1 of the host through the gateway's addresses. */
   readonly hostLoopback: boolean
   /** DNS at the DNS address is relayed. */
   readonly dns: boolean
@@ -53,47 +58,85 @@ export interface Host {
   readonly slices: Slices
 }
 
-export const LOOPBACK = 0x7f000001
+/** 127.0.0.1 and ::1. */
+const LOOPBACK: Int32Array = Int32Array.of(0, 0, 0xffff, 0x7f000001)
+const LOOPBACK6: Int32Array = Int32Array.of(0, 0, 0, 1)
 export const DNS_PORT = 53
 
 /** What the guest may not reach. */
 export type Denied = 'refused' | 'prohibited'
 
 /**
- * Which endpoint of the host the guest means by `addr` and `port`; `isDns` is true when it is a name
- * server. Writes it into `to`; or says why there is none.
+ * Which endpoint of the host the guest means by the host's side of `key`: written into `to`, with what
+ * kind it is; or why there is none.
  */
 export function translate(
   host: Host,
-  addr: number,
-  port: number,
+  key: Int32Array,
   to: Endpoint,
 ): 'direct' | 'loopback' | 'dns' | Denied {
   const { options } = host
-  to.port = port
-  if (addr === options.gateway) {
+  to.port = key[8]! & 0xffff
+  if (isGateway(options, key)) {
     if (!options.hostLoopback) return 'prohibited'
-    address.mapped(LOOPBACK, to.words)
+    to.words.set(isIpv4(key) ? LOOPBACK : LOOPBACK6)
     return 'loopback'
   }
-  if (addr === options.dnsAddress) {
-    if (!options.dns || port !== DNS_PORT) return 'refused'
+  if (isDnsAddress(options, key)) {
+    if (!options.dns || to.port !== DNS_PORT) return 'refused'
     const server = host.resolvers.current()
     if (server === undefined) return 'refused'
     to.words.set(server)
     return 'dns'
   }
-  address.mapped(addr, to.words)
+  for (let i = 0; i < 4; i++) to.words[i] = key[4 + i]!
   return 'direct'
 }
 
+function isGateway({ gateway, ipv6: subnet }: NatOptions, key: Int32Array): boolean {
+  if (isIpv4(key)) return key[7] === gateway
+  return subnet !== undefined && ipv6.isAddress(key, 4, subnet.gateway)
+}
+
+function isDnsAddress({ dnsAddress, ipv6: subnet }: NatOptions, key: Int32Array): boolean {
+  if (isIpv4(key)) return key[7] === dnsAddress
+  return subnet !== undefined && ipv6.isAddress(key, 4, subnet.dns)
+}
+
+/** Makes the DNS address the host's side of `key`, in the guest's IP version. */
+export function appearAsDns({ dnsAddress, ipv6: subnet }: NatOptions, key: Int32Array): void {
+  if (isIpv4(key)) key[7] = dnsAddress
+  else key.set(subnet!.dns, 4)
+  key[8] = (key[8]! & ~0xffff) | DNS_PORT
+}
+
 /**
- * As whom the guest sees a client at `words`: itself, but for loopback addresses and addresses of
- * the guest's own subnet, which it could not answer: those appear as the gateway.
+ * Makes the host's side of `key` what the guest sees of a client or server at `peer`: itself, but for
+ * loopback addresses, addresses of the guest's own subnet, which it could not answer, and those of the
+ * other IP version: they appear as the gateway.
  */
-export function appearance(options: NatOptions, words: Int32Array): number {
-  const addr = words[3]!
-  if (!address.isMapped(words) || address.isLoopback(addr)) return options.gateway
-  if (address.isIn(addr, options.subnet.network, options.subnet.prefix)) return options.gateway
-  return addr
+export function appearAs(options: NatOptions, key: Int32Array, peer: Endpoint): void {
+  const { words, port } = peer
+  const isForeign = address.isMapped(words) !== isIpv4(key)
+  if (isIpv4(key)) {
+    const addr = words[3]!
+    const { network, prefix } = options.subnet
+    const isHidden = isForeign || isHostLoopback(words) || address.isIn(addr, network, prefix)
+    key[4] = key[5] = 0
+    key[6] = 0xffff
+    key[7] = isHidden ? options.gateway : addr
+  } else {
+    const { prefix, gateway } = options.ipv6!
+    const isOnLink = words[0] === prefix[0] && words[1] === prefix[1]
+    const isLocal = isOnLink || ipv6.isLinkLocal(words, 0)
+    key.set(isForeign || isLocal || isHostLoopback(words) ? gateway : words, 4)
+  }
+  key[8] = (key[8]! & ~0xffff) | port
+}
+
+/** 127.0.0.0/8 or ::1. */
+export function isHostLoopback(words: Int32Array): boolean {
+  return address.isMapped(words)
+    ? address.isLoopback(words[3]!)
+    : ipv6.isAddress(words, 0, LOOPBACK6)
 }

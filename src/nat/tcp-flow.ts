@@ -97,7 +97,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   /** The guest's SYN: dials the host that it means. */
   static dial(host: Host, request: SynRequest): void {
-    const where = translate(host, request.key[7]!, request.key[8]! & 0xffff, endpoint)
+    const where = translate(host, request.key, endpoint)
     if (where === 'refused') return request.refuse()
     if (where === 'prohibited') return request.fail('prohibited', host.reactor.now)
     const fd = socket.socket(socket.familyOf(endpoint), SOCK_STREAM)

@@ -15,28 +15,31 @@
  */
 
 import { Deadlines, type Timed } from '../stack/deadlines.ts'
-import { KEY_WORDS, key4 } from '../stack/flow-table.ts'
+import { isIpv4, KEY_WORDS } from '../stack/flow-table.ts'
 import type { Reason } from '../stack/icmp-errors.ts'
 import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
-import * as address from '../stack/wire/address.ts'
 import * as icmp from '../stack/wire/icmp.ts'
+import * as icmpv6 from '../stack/wire/icmpv6.ts'
 import * as ipv4 from '../stack/wire/ipv4.ts'
 import * as udp from '../stack/wire/udp.ts'
 import { Batch } from '../sys/batch.ts'
 import {
+  AF_INET,
   EAGAIN,
   EPOLLERR,
   EPOLLET,
   EPOLLIN,
   IP_RECVERR,
   IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_RECVERR,
   SOCK_DGRAM,
 } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
 import { QueuedError, readErrorQueue } from '../sys/message.ts'
 import * as socket from '../sys/socket.ts'
-import { appearance, DNS_PORT, type Host, translate } from './host.ts'
+import { appearAs, appearAsDns, type Host, isHostLoopback, translate } from './host.ts'
 import type { Handler } from './reactor.ts'
 
 /** RFC 4787 REQ-5 recommends five minutes. */
@@ -52,8 +55,8 @@ const ROOM = 65536
 export class UdpFlows {
   readonly #host: Host
   /** By guest address and port; those of DNS apart. */
-  readonly #flows = new Map<number, UdpFlow>()
-  readonly #dnsFlows = new Map<number, UdpFlow>()
+  readonly #flows = new Map<number | string, UdpFlow>()
+  readonly #dnsFlows = new Map<number | string, UdpFlow>()
   readonly #deadlines = new Deadlines<UdpFlow>()
   readonly #to = { words: new Int32Array(4), port: 0 }
   readonly batch: Batch = new Batch(BATCH)
@@ -74,8 +77,7 @@ export class UdpFlows {
   /** A datagram of the guest goes to the host that it means. */
   receive(datagram: Datagram): void {
     const host = this.#host
-    const { key } = datagram
-    const where = translate(host, key[7]!, key[8]! & 0xffff, this.#to)
+    const where = translate(host, datagram.key, this.#to)
     if (where === 'refused' || where === 'prohibited') {
       const reason = where === 'refused' ? 'port-unreachable' : 'prohibited'
       return host.stack.refuseDatagram(datagram, reason, host.reactor.now)
@@ -109,7 +111,8 @@ export class UdpFlows {
       host.counters.resources++
       return undefined
     }
-    socket.setInt(fd, IPPROTO_IP, IP_RECVERR, 1)
+    if (family === AF_INET) socket.setInt(fd, IPPROTO_IP, IP_RECVERR, 1)
+    else socket.setInt(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
     const flow = new UdpFlow(host, this, fd, family, datagram, isDns)
     if (host.reactor.add(fd, EPOLLIN | EPOLLET, flow) < 0) {
       io.close(fd)
@@ -161,9 +164,11 @@ export class UdpFlows {
   }
 }
 
-/** The guest's address and port as one number. */
-function guestOf(key: Int32Array): number {
-  return (key[3]! >>> 0) * 65536 + (key[8]! >>> 16)
+/** The guest's address and port as one number; over IPv6, which is rarer, as text. */
+function guestOf(key: Int32Array): number | string {
+  const port = key[8]! >>> 16
+  if (isIpv4(key)) return (key[3]! >>> 0) * 65536 + port
+  return `${key[0]} ${key[1]} ${key[2]} ${key[3]} ${port}`
 }
 
 export class UdpFlow implements Handler, Timed {
@@ -229,15 +234,9 @@ export class UdpFlow implements Handler, Timed {
     const { options, stack, reactor } = this.#host
     const peer = batch.peers[i]!
     const { key } = this
-    const guestPort = key[8]! >>> 16
-    let src: number
-    if (this.isDns) src = options.dnsAddress
-    else {
-      const isLocal = address.isMapped(peer.words) && address.isLoopback(peer.words[3]!)
-      if (isLocal && !options.hostLoopback) return
-      src = appearance(options, peer.words)
-    }
-    key4(key, key[3]!, guestPort, src, this.isDns ? DNS_PORT : peer.port)
+    if (!this.isDns && !options.hostLoopback && isHostLoopback(peer.words)) return
+    if (this.isDns) appearAsDns(options, key)
+    else appearAs(options, key, peer)
     stack.transmitter.sendUdp(key, this.neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
   }
 
@@ -251,12 +250,11 @@ export class UdpFlow implements Handler, Timed {
       const n = readErrorQueue(this.#fd, arena, at, ROOM, queuedError)
       if (n < 0) break
       const { destination, origin, type, code } = queuedError
-      if (origin !== ORIGIN_ICMP || type !== icmp.UNREACHABLE) continue
-      const guestPort = this.key[8]! >>> 16
-      const dst = this.isDns ? options.dnsAddress : appearance(options, destination.words)
-      key4(this.key, this.key[3]!, guestPort, dst, this.isDns ? DNS_PORT : destination.port)
+      const reason = reasonOf(origin, type, code)
+      if (reason === undefined) continue
+      if (this.isDns) appearAsDns(options, this.key)
+      else appearAs(options, this.key, destination)
       const word = (udp.HEADER_LEN + n) << 16
-      const reason = REASONS[code] ?? 'host-unreachable'
       stack.errors.aboutFlow(this.key, this.neighbour, ipv4.UDP, word, reason, now)
     }
     // The socket's own copy of the error, which the next call would give.
@@ -280,6 +278,21 @@ const REASONS: Readonly<Record<number, Reason>> = {
   [icmp.HOST_PROHIBITED]: 'prohibited',
   [icmp.ADMINISTRATIVELY_PROHIBITED]: 'prohibited',
 }
-/** SO_EE_ORIGIN_ICMP (linux/errqueue.h). */
+/** The same of ICMPv6. */
+const REASONS6: Readonly<Record<number, Reason>> = {
+  [icmpv6.NO_ROUTE]: 'net-unreachable',
+  [icmpv6.PROHIBITED]: 'prohibited',
+  [icmpv6.PORT_UNREACHABLE]: 'port-unreachable',
+}
+/** SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 (linux/errqueue.h). */
 const ORIGIN_ICMP = 2
+const ORIGIN_ICMP6 = 3
+
+/** Why a datagram did not arrive; undefined when the error says something else. */
+function reasonOf(origin: number, type: number, code: number): Reason | undefined {
+  if (origin === ORIGIN_ICMP && type === icmp.UNREACHABLE)
+    return REASONS[code] ?? 'host-unreachable'
+  if (origin !== ORIGIN_ICMP6 || type !== icmpv6.UNREACHABLE) return undefined
+  return REASONS6[code] ?? 'host-unreachable'
+}
 const queuedError = new QueuedError()

@@ -308,11 +308,6 @@ export const OWN_ROWS: Row[] = [
 /** What upstream has and slipway has not yet. */
 export const REFUSED_ROWS: Row[] = [
   {
-    args: ['-c', '-6', '1', 'tap0'],
-    stderr: ['cannot use --enable-ipv6: not supported yet'],
-    warnings: [experimental('IPv6')],
-  },
-  {
     args: ['--enable-sandbox', '1', 'tap0'],
     stderr: ['cannot use --enable-sandbox: not supported yet'],
   },

@@ -8,6 +8,7 @@ const OPTIONS: NetworkOptions = {
   mtu: 1400,
   cidr: { network: 0x0a000200, prefix: 24 },
   configure: true,
+  ipv6: false,
   hostLoopback: true,
   dns: true,
 }
