@@ -60,7 +60,7 @@ import type { Handler } from './reactor.ts'
 const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
 
 /** Fairness: octets that one flow reads from its socket before another has its turn. */
-const READ_BUDGET = 256 * 1024
+const READ_BUDGET = 512 * 1024
 /** What a read asks for at first; it grows while reads fill it. */
 const FIRST_READ = 16 * 1024
 /** Ours: when the pool is empty, the socket is read again after this many ms. */
