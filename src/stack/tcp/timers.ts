@@ -31,7 +31,8 @@ function retransmissionTimeout(c: Connection, now: number): void {
   if (flightSize(c) === 0) return
   const isOpening = c.state === 'SYN-SENT' || c.state === 'SYN-RECEIVED'
   // A guest that acknowledges with a closed window lives (RFC 9293 §3.8.6.1, MUST-37).
-  if (c.sndWnd > 0 || now - c.heardAt > 2 * c.rto.rto) c.retransmits++
+  const isClosed = !isOpening && c.sndWnd === 0 && now - c.heardAt <= 2 * c.rto.rto
+  if (!isClosed) c.retransmits++
   if (c.retransmits > (isOpening ? MAX_SYN_RETRANSMITS : MAX_RETRANSMITS)) {
     return c.tcp.abort(c, 'guest-timeout')
   }
