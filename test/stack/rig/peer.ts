@@ -169,6 +169,8 @@ export class Peer {
       tsEcr: this.tsBase,
     }
     const drill = packetdrill.read(v, TRANSPORT, frame.length, bases)
+    // An answer without the option ends what our own SYN had offered (RFC 7323 §2.2).
+    if (drill.ctl & wire.SYN) this.hostShift = 0
     for (const option of drill.options!) {
       if (option.kind === 'TS') this.hostTsVal = option.val
       if (option.kind === 'wscale') this.hostShift = option.value
