@@ -54,10 +54,11 @@ test('the help has the options that Podman and RootlessKit look for, and none th
     '--disable-host-loopback',
     '--api-socket',
     '--mtu',
+    '--enable-ipv6',
   ]) {
     expect(text).toContain(name)
   }
-  for (const name of ['ipv6', 'sandbox', 'seccomp', 'outbound', 'target-type']) {
+  for (const name of ['sandbox', 'seccomp', 'outbound', 'target-type']) {
     expect(text).not.toContain(name)
   }
 })
