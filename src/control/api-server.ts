@@ -16,15 +16,18 @@
  * which unlinks what it has bound, does not unlink a successor's socket.
  */
 
-import { closeSync, constants, lstatSync, openSync, renameSync, rmSync, type Stats } from 'node:fs'
+import { lstatSync, renameSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { constants as osConstants } from 'node:os'
 import { basename, dirname } from 'node:path'
+import type { Folder } from '../sys/folder.ts'
 import { answer, badRequest, type Served } from './api.ts'
 import { Request } from './api-request.ts'
 import { strerror } from './host.ts'
 
 export interface ApiServer {
+  /** Where the socket is. Held open, because a path may not lead there any more at the end. */
+  readonly folder: Folder
   /** Synchronous, so that it may be called when the process exits. Calling it again does nothing. */
   close(): void
 }
@@ -37,9 +40,6 @@ export interface ApiServerOptions {
   /** Clients served at the same time. Ours: descriptors are for the guest's flows. */
   readonly maxClients?: number
 }
-
-/** O_PATH of <fcntl.h>, which Node does not name: enough to bind in a folder that may not be listed. */
-const O_PATH = 0o10000000
 
 /** Serves the API on a socket at `path`. Rejects in upstream's words when it cannot be bound. */
 export async function serveApi(
@@ -58,16 +58,20 @@ export async function serveApi(
     client.once('close', () => clients.delete(client))
     serve(client, network, patience, linger)
   })
-  const bound = await bind(server, path)
+  const folder = await openFolder(path)
+  const name = basename(path)
+  const bound = await bind(server, folder, name)
   // accept() that fails (a full descriptor table) costs that client, not the server.
   server.on('error', () => {})
 
   return {
+    folder,
     close() {
       for (const client of clients) client.destroy()
       if (!server.listening) return
       server.close()
-      if (isSame(statOf(path), bound)) rmSync(path, { force: true })
+      if (folder.identity(name) === bound) folder.unlink(name)
+      folder.close()
     },
   }
 }
@@ -103,29 +107,37 @@ function serve(client: Socket, network: Served, patience: number, linger: number
   client.on('error', () => client.destroy())
 }
 
-/** Binds, listens, and gives the socket its name. */
-async function bind(server: Server, path: string): Promise<Stats> {
+/** Loaded here, so that a command line that is wrong does not load it. */
+async function openFolder(path: string): Promise<Folder> {
+  const { Folder } = await import('../sys/folder.ts')
   try {
-    const before = statOf(path)
-    if (before && !before.isSocket())
-      throw Object.assign(new Error(), { errno: -osConstants.errno.EADDRINUSE })
-    // By way of the open folder the name is short, however long `path` is.
-    const folder = openSync(dirname(path), O_PATH | constants.O_DIRECTORY)
-    const unnamed = `/proc/self/fd/${folder}/.slipway-${process.pid}-${Date.now().toString(36)}`
-    try {
-      await listen(server, unnamed)
-      renameSync(unnamed, `/proc/self/fd/${folder}/${basename(path)}`)
-      return lstatSync(path)
-    } catch (error) {
-      server.close()
-      throw error
-    } finally {
-      closeSync(folder)
-    }
+    return new Folder(dirname(path))
   } catch (error) {
-    throw new Error(`api_bindlisten: bind: ${strerror(error)}`, { cause: error })
+    throw cannotBind(error)
   }
 }
+
+/** Binds, listens, and gives the socket its name. The result tells it from others of that name. */
+async function bind(server: Server, folder: Folder, name: string): Promise<string | undefined> {
+  // By way of the open folder the name is short, however long its path is.
+  const inside = `/proc/self/fd/${folder.fd}`
+  try {
+    const before = lstatSync(`${inside}/${name}`, { throwIfNoEntry: false })
+    if (before && !before.isSocket())
+      throw Object.assign(new Error(), { errno: -osConstants.errno.EADDRINUSE })
+    const unnamed = `${inside}/.slipway-${process.pid}-${Date.now().toString(36)}`
+    await listen(server, unnamed)
+    renameSync(unnamed, `${inside}/${name}`)
+    return folder.identity(name)
+  } catch (error) {
+    server.close()
+    folder.close()
+    throw cannotBind(error)
+  }
+}
+
+const cannotBind = (error: unknown) =>
+  new Error(`api_bindlisten: bind: ${strerror(error)}`, { cause: error })
 
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -136,9 +148,3 @@ function listen(server: Server, path: string): Promise<void> {
     })
   })
 }
-
-function statOf(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })
-}
-
-const isSame = (a: Stats | undefined, b: Stats) => a?.ino === b.ino && a.dev === b.dev

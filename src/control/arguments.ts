@@ -30,8 +30,6 @@ import {
  * its entry.
  */
 export const NOT_YET: readonly string[] = [
-  '--enable-sandbox',
-  '--enable-seccomp',
   '--outbound-addr',
   '--outbound-addr6',
   '--target-type=bess',
@@ -55,6 +53,8 @@ export interface Settings {
   readonly apiSocket?: string
   readonly exitFd?: number
   readonly readyFd?: number
+  readonly sandbox: boolean
+  readonly seccomp: boolean
 }
 
 /** What to do. A refusal has its reason for stderr ('' where upstream gives none). */
@@ -216,6 +216,8 @@ export function parseArguments(words: readonly string[], program: string, host: 
       ...(apiSocket !== undefined && { apiSocket }),
       ...(given.exitFd !== undefined && { exitFd: given.exitFd }),
       ...(given.readyFd !== undefined && { readyFd: given.readyFd }),
+      sandbox: given.sandbox,
+      seccomp: given.seccomp,
     }
     return { kind: 'run', settings }
   } catch (error) {
@@ -311,8 +313,6 @@ function checkOutbound({ outboundAddr: v4, outboundAddr6: v6 }: Given, host: Hos
 
 function refuseWhatIsNotThere(given: Given): void {
   const isWanted: Record<string, boolean> = {
-    '--enable-sandbox': given.sandbox,
-    '--enable-seccomp': given.seccomp,
     '--outbound-addr': given.outboundAddr !== undefined,
     '--outbound-addr6': given.outboundAddr6 !== undefined,
     '--target-type=bess': given.targetType === 'bess',

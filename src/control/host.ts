@@ -7,6 +7,9 @@ import { networkInterfaces } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 import type { Host } from './arguments.ts'
 
+/** In the environment of a second start (user-namespace.ts): what was said by the first is not said again. */
+export const SECOND_START = 'SLIPWAY_SECOND_START'
+
 /** The system that we run on. */
 export const host: Host = {
   pathError(path) {
@@ -20,7 +23,9 @@ export const host: Host = {
   interfaceHasAddress: (name, family) =>
     networkInterfaces()[name]?.some((address) => address.family === family) ?? false,
   isInherited,
-  warn: (line) => say(1, `${line}\n`),
+  warn(line) {
+    if (process.env[SECOND_START] === undefined) say(1, `${line}\n`)
+  },
 }
 
 /**

@@ -1,7 +1,8 @@
 /**
  * One run, from checked settings to an exit status.
  *
- *   start the network ─► banner ─► API socket ─► watch the exit-fd ─► "1" to the ready-fd ─► wait for an end ─► close
+ *   start the network ─► banner ─► API socket ─► sandbox, seccomp ─► watch the exit-fd ─► "1" to the ready-fd
+ *   ─► wait for an end ─► close
  *
  * Ends, and the exit status of each: exit-fd hangs up, SIGTERM, SIGINT: 0. The TAP is deleted, the network fails,
  * the start fails: 1, with the reason on stderr. On every way out, a crash too, the API socket is unlinked.
@@ -29,6 +30,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
   let network: Network | undefined
   let api: ApiServer | undefined
   try {
+    const confine = await loadConfinement(settings, hasExitFd)
     const starting = start(settings.network)
     // A signal does not wait for a start. If that fails afterwards, nobody is told any more.
     starting.catch(() => {})
@@ -40,6 +42,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
         api = await serveApi(apiSocket, network)
         process.once('exit', api.close)
       }
+      confine?.(settings, api ? [api.folder] : [])
       network.closed.then((ending) => end.resolve(explain(ending)))
       if (exitFd !== undefined) watchExitFd(exitFd, hasExitFd, network, () => end.resolve(0))
       if (readyFd !== undefined) signalReady(readyFd)
@@ -53,6 +56,26 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
     if (network) await within(CLOSE_TIMEOUT, network.close())
     clearInterval(alive)
   }
+}
+
+/**
+ * With --enable-sandbox or --enable-seccomp: what puts this process into them. Between the start of the network and
+ * that, Node's loop does not turn once, so that no octet of a guest is seen outside.
+ */
+async function loadConfinement(
+  { sandbox, seccomp, network, readyFd, exitFd }: Settings,
+  hasExitFd: boolean,
+): Promise<typeof import('./confine.ts').confine | undefined> {
+  if (!sandbox && !seccomp) return undefined
+  const { confine, enterUserns } = await import('./confine.ts')
+  if (sandbox) {
+    const kept = [0, 1, 2]
+    if (readyFd !== undefined) kept.push(readyFd)
+    if (exitFd !== undefined && hasExitFd) kept.push(exitFd)
+    if ('fd' in network.target) kept.push(network.target.fd)
+    enterUserns(network.target, kept)
+  }
+  return confine
 }
 
 function announce({ network: options, apiSocket }: Settings, network: Network): void {

@@ -88,8 +88,18 @@ function bind(): Libc {
   return calls as Libc
 }
 
-/** A function of the running program itself, which need not be there; throws when it is not. */
+const own = new Map<string, Call>()
+
+/**
+ * A function of the running program or its libraries, bound when it is asked for: what may be missing, and what few
+ * runs need. Throws when it is not there.
+ */
 export function ownFunction(signature: string): Call {
   libc()
-  return library!.func(signature) as Call
+  let call = own.get(signature)
+  if (call === undefined) {
+    call = library!.func(signature) as Call
+    own.set(signature, call)
+  }
+  return call
 }

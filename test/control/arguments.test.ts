@@ -57,6 +57,8 @@ test('the defaults are those of slirp4netns', () => {
       hostLoopback: true,
       dns: true,
     },
+    sandbox: false,
+    seccomp: false,
   })
 })
 
@@ -73,6 +75,8 @@ test('every option that is there reaches its setting', () => {
     '192.168.0.0/16',
     '--disable-host-loopback',
     '--disable-dns',
+    '--enable-sandbox',
+    '--enable-seccomp',
     mac,
     '--netns-type=path',
     '--userns-path=/proc/self/ns/user',
@@ -94,12 +98,14 @@ test('every option that is there reaches its setting', () => {
     apiSocket: '/run/s.sock',
     exitFd: 3,
     readyFd: 4,
+    sandbox: true,
+    seccomp: true,
   })
 })
 
 test('the lines of Podman, Buildah and RootlessKit are taken', () => {
   const podman =
-    '--disable-host-loopback --mtu=65520 -c -e 3 -r 4 --api-socket /s.net --netns-type=path /proc/1/ns/net tap0'
+    '--disable-host-loopback --mtu=65520 --enable-sandbox --enable-seccomp --enable-ipv6 -c -e 3 -r 4 --api-socket /s.net --netns-type=path /proc/1/ns/net tap0'
   expect(settings(...podman.split(' '))).toMatchObject({ exitFd: 3, readyFd: 4 })
   const build = '--mtu 65520 -r 3 -c 4321 tap0'
   expect(settings(...build.split(' '))).toMatchObject({

@@ -308,15 +308,6 @@ export const OWN_ROWS: Row[] = [
 /** What upstream has and slipway has not yet. */
 export const REFUSED_ROWS: Row[] = [
   {
-    args: ['--enable-sandbox', '1', 'tap0'],
-    stderr: ['cannot use --enable-sandbox: not supported yet'],
-  },
-  {
-    args: ['--enable-seccomp', '1', 'tap0'],
-    stderr: ['cannot use --enable-seccomp: not supported yet'],
-    warnings: [experimental('seccomp')],
-  },
-  {
     args: ['--outbound-addr=127.0.0.1', '1', 'tap0'],
     stderr: ['cannot use --outbound-addr: not supported yet'],
     warnings: [experimental('--outbound-addr')],

@@ -55,10 +55,12 @@ test('the help has the options that Podman and RootlessKit look for, and none th
     '--api-socket',
     '--mtu',
     '--enable-ipv6',
+    '--enable-sandbox',
+    '--enable-seccomp',
   ]) {
     expect(text).toContain(name)
   }
-  for (const name of ['sandbox', 'seccomp', 'outbound', 'target-type']) {
+  for (const name of ['outbound', 'target-type']) {
     expect(text).not.toContain(name)
   }
 })
