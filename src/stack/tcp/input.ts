@@ -411,6 +411,7 @@ function noteFin(c: Connection, seg: wire.Segment): void {
   if (!mayReceive(c.state)) return
   c.finAhead = true
   c.finAt = seq.add(seg.seq, seg.textLen)
+  if (seg.textLen === 0 && c.finAt !== c.rcvNxt) c.ackNow = true // reported, as text would be
 }
 
 /** Eighth, the FIN. */

@@ -60,6 +60,12 @@ export class Peer {
     key4(this.key, this.addr, this.port, this.hostAddr, this.hostPort)
   }
 
+  /** Another connection with the same 4-tuple is to begin, with that ISN. */
+  begins(isn: number): void {
+    this.isn = isn
+    this.hostEdge = this.edge = -Infinity
+  }
+
   /** Sends segments in one batch, with the octets of our stream as text. */
   sends(...lines: string[]): void {
     for (const line of lines) this.rig.receive(this.frame(line))
