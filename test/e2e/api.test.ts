@@ -11,14 +11,16 @@ inWorlds((lab) => {
     lab.daemon.api({ execute: 'add_hostfwd', arguments: { proto: 'tcp', guest_port: 80, ...more } })
 
   test('a forward is added, listed and removed', async () => {
-    const { daemon } = await lab.attach()
+    const { guest, daemon } = await lab.attach()
+    // With nobody there the client's connection would be reset, maybe before it sees itself connected.
+    const guestPort = await guest.run(tasks.serveEcho, '0.0.0.0')
     const hostPort = ++lastPort
     const forward = {
       proto: 'tcp',
       host_addr: '127.0.0.1',
       host_port: hostPort,
       guest_addr: GUEST,
-      guest_port: 80,
+      guest_port: guestPort,
     }
     expect(await daemon.api({ execute: 'add_hostfwd', arguments: forward })).toEqual({
       return: { id: 1 },
