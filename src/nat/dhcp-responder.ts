@@ -1,5 +1,5 @@
 /** Takes DHCP messages out of the guest's datagrams, and sends what dhcp-server.ts answers. */
-import { key4 } from '../stack/flow-table.ts'
+import { isIpv4, KEY_WORDS, key4 } from '../stack/flow-table.ts'
 import { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
 import * as address from '../stack/wire/address.ts'
@@ -15,7 +15,7 @@ export class DhcpResponder {
   readonly #host: Host
   readonly #leases: Leases
   readonly #message = new dhcp.Message()
-  readonly #key = new Int32Array(9)
+  readonly #key = new Int32Array(KEY_WORDS)
   /** Where answers are written. */
   readonly #at: number
 
@@ -30,7 +30,7 @@ export class DhcpResponder {
   receive({ key, at, len }: Datagram): boolean {
     const { arena, options, reactor, resolvers, stack } = this.#host
     const dst = key[7]!
-    if ((key[8]! & 0xffff) !== dhcp.SERVER_PORT) return false
+    if ((key[8]! & 0xffff) !== dhcp.SERVER_PORT || !isIpv4(key)) return false
     if (!address.isBroadcast(dst) && dst !== options.gateway) return false
     if (!dhcp.parse(arena.view, at, at + len, this.#message)) {
       stack.counters.drop.dhcpMalformed++

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DhcpResponder } from '../../src/nat/dhcp-responder.ts'
 import type { Host } from '../../src/nat/host.ts'
+import { Datagram } from '../../src/stack/transport.ts'
 import * as address from '../../src/stack/wire/address.ts'
 import * as arp from '../../src/stack/wire/arp.ts'
 import * as ethernet from '../../src/stack/wire/ethernet.ts'
@@ -19,12 +20,13 @@ const TEXT = TRANSPORT + udp.HEADER_LEN
 
 let rig: Rig
 let passed: number
+let responder: DhcpResponder
 
 beforeEach(() => {
   rig = new Rig()
   passed = 0
   const place = rig.memory.bytes.length - 2048 // behind all that arrives in here
-  const responder = new DhcpResponder({
+  responder = new DhcpResponder({
     arena: { ...rig.memory, reserve: () => place },
     stack: rig.stack,
     reactor: rig.clock,
@@ -160,6 +162,15 @@ describe('nothing else is let through', () => {
     expect(passed).toBe(1)
     expect(sent()).toEqual([])
   })
+})
+
+test('an IPv6 address that ends as ours or the broadcast does is another host’s', () => {
+  for (const last of [GATEWAY, ip(ALL)]) {
+    const datagram = new Datagram()
+    datagram.key.set([0xfd000000 | 0, 0, 0, 0x64, 0x20010db8, 0, 0, last, (68 << 16) | 67])
+    expect(responder.receive(datagram)).toBe(false)
+  }
+  expect(rig.drop.dhcpMalformed).toBe(0)
 })
 
 test('a datagram to all of the subnet is dropped without an error (RFC 1122 §3.2.2)', () => {
