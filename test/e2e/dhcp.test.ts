@@ -14,7 +14,7 @@ case $1 in
 deconfig) busybox ip link set $interface up ;;
 bound | renew)
   busybox ip addr flush dev $interface
-  busybox ip addr add $ip/$mask broadcast $broadcast dev $interface
+  busybox ip addr add $ip/$mask dev $interface
   [ -z "$mtu" ] || busybox ip link set $interface mtu $mtu
   busybox ip route replace default via $router dev $interface ;;
 esac
@@ -26,7 +26,7 @@ case $reason in
 PREINIT) busybox ip link set $interface up ;;
 BOUND | RENEW | REBIND | REBOOT)
   busybox ip addr flush dev $interface
-  busybox ip addr add $new_ip_address/$new_subnet_mask broadcast $new_broadcast_address dev $interface
+  busybox ip addr add $new_ip_address/$new_subnet_mask dev $interface
   [ -z "$new_interface_mtu" ] || busybox ip link set $interface mtu $new_interface_mtu
   busybox ip route replace default via $new_routers dev $interface ;;
 esac
@@ -102,13 +102,14 @@ inWorlds((lab) => {
       expect(await udhcpc(guest, '-B')).toContain('bound ip=10.0.2.15 ')
     })
 
-    test('gets the address that it had', async () => {
+    // slirp4netns knows neither a DISCOVER's wish nor RELEASE.
+    test.skipIf(peer)('gets the address that it had', async () => {
       const { guest } = await bare()
       expect(await udhcpc(guest, '-r', '10.0.2.22')).toContain('bound ip=10.0.2.22 ')
       expect(await udhcpc(guest)).toContain('bound ip=10.0.2.22 ')
     })
 
-    test('renews its lease at its own address, and releases it', async () => {
+    test.skipIf(peer)('renews its lease at its own address, and releases it', async () => {
       const { guest } = await bare()
       const client = guest.start([
         ...['busybox', 'udhcpc', '-i', 'tap0', '-f', '-R', '-s', udhcpcScript],
