@@ -183,6 +183,8 @@ export class Connection implements Keyed, Timed {
   rtoAt: number = Infinity
   persistAt: number = Infinity
   persistBackoff = 0
+  /** When the closed window was probed last, ms. */
+  probedAt: number = -Infinity
   /** What is in flight, an octet or the FIN, went out beyond the closed window. */
   isProbing = false
   ackAt: number = Infinity

@@ -64,8 +64,9 @@ function persistTimeout(c: Connection, now: number): void {
   c.persistAt = Infinity
   if (!maySend(c.state) || c.sendQueue.length === 0) return
   // As long as something is heard of the guest, this goes on for ever (MUST-37).
-  if (now - c.heardAt < persistInterval(c)) c.retransmits = 0
+  if (c.heardAt >= c.probedAt) c.retransmits = 0
   else if (++c.retransmits > MAX_RETRANSMITS) return c.tcp.abort(c, 'guest-timeout')
+  c.probedAt = now
   c.persistBackoff++
   if (c.sndWnd > 0) {
     c.isForced = true // a small window: the override time-out of §3.8.6.2.1
