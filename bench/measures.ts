@@ -27,6 +27,7 @@ export type MeasureName = keyof typeof measures
 export const FORWARD = { hostPort: 5301, guestPort: 5201 }
 const IPERF_PORT = 5201
 const EXCHANGE_PORT = 5202
+const RR_RUNS = 5
 const EXCHANGE = fileURLToPath(new URL('exchange.py', import.meta.url))
 
 /** The servers on the host: for the whole bench. */
@@ -75,6 +76,11 @@ async function exchange(
   return JSON.parse(stdout)
 }
 
+function median(runs: readonly Record<string, number>[], field: string): number {
+  const sorted = runs.map((run) => run[field]!).toSorted((a, b) => a - b)
+  return sorted[sorted.length >> 1]!
+}
+
 /** One after the other; a measure that fails is left out, and `complain` hears why. */
 export async function measureAll(
   world: World,
@@ -102,8 +108,13 @@ export async function measureAll(
     [
       'rr',
       async () => {
-        const { p50, p99 } = await exchange(guest, 'rr', Math.min(seconds, 2))
-        return { rr: p50!, rr99: p99! }
+        // Whether client, daemon and server share a processor makes a factor of two, and stays so for
+        // the life of a connection: the median of several says more than one long one.
+        const runs: Record<string, number>[] = []
+        for (let run = 0; run < RR_RUNS; run++) {
+          runs.push(await exchange(guest, 'rr', Math.min(seconds, 2) / RR_RUNS))
+        }
+        return { rr: median(runs, 'p50'), rr99: median(runs, 'p99') }
       },
     ],
     ['crr', async () => ({ crr: (await exchange(guest, 'crr', Math.min(seconds, 2))).rate! })],
