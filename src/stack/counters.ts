@@ -9,6 +9,8 @@ export interface Drops {
   ethernetType: number
   /** Not for our address, nor for all. */
   ethernetDst: number
+  /** From a group: nobody sends so (IEEE 802.3 §3.2.3). */
+  ethernetSrc: number
   arpMalformed: number
   /** Header or lengths do not fit the frame. */
   ipv4Malformed: number
@@ -77,6 +79,7 @@ export function createCounters(): Counters {
       ethernetShort: 0,
       ethernetType: 0,
       ethernetDst: 0,
+      ethernetSrc: 0,
       arpMalformed: 0,
       ipv4Malformed: 0,
       ipv4Checksum: 0,

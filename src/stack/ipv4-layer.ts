@@ -46,14 +46,14 @@ export class Ipv4Layer {
   }
 
   /** RFC 826: who asks is learnt, and told our address when it asks for one of ours. */
-  receiveArp(frame: number, at: number, end: number): void {
+  receiveArp(at: number, end: number): void {
     const v = this.#memory.view
     const { drop } = this.#counters
     if (!arp.check(v, at, end)) return void drop.arpMalformed++
     const sender = arp.spa(v, at)
     // A probe (RFC 5227 §1.1) has no sender's address: it asks whether one is taken.
     if (!this.#isGuest(sender) && sender !== 0) return void drop.ipv4Src++
-    if (ethernet.isGroup(v, frame + ethernet.SRC)) return void drop.arpMalformed++
+    if (ethernet.isGroup(v, at + arp.SHA)) return void drop.arpMalformed++
     const { addresses, learn, transmitter } = this.#options
     const { key } = this.#packet
     const target = arp.tpa(v, at)
@@ -172,7 +172,8 @@ export class Ipv4Layer {
   }
 
   #error(reason: 'hop-limit' | 'host-unreachable' | 'protocol-unreachable', now: number): void {
-    const { at, end } = this.#packet
+    const { at, end, frame } = this.#packet
+    if (ethernet.isGroup(this.#memory.view, frame)) return // RFC 1122 §3.2.2
     this.#options.errors.about(at, end, this.#sender(), reason, now)
   }
 

@@ -149,7 +149,8 @@ export class Ipv6Layer {
   }
 
   #error(reason: Reason, now: number): void {
-    const { at, end } = this.#packet
+    const { at, end, frame } = this.#packet
+    if (ethernet.isGroup(this.#memory.view, frame)) return // RFC 4443 §2.4 (e.4)
     this.#options.errors.about(at, end, this.#sender(), reason, now)
   }
 

@@ -138,12 +138,13 @@ export class Stack {
     if (!ethernet.isTo(v, at, this.#options.mac) && !ethernet.isGroup(v, at)) {
       return void counters.drop.ethernetDst++
     }
+    if (ethernet.isGroup(v, at + ethernet.SRC)) return void counters.drop.ethernetSrc++
     const type = ethernet.type(v, at)
     const network = at + ethernet.HEADER_LEN
     if (type === ethernet.IPV4) this.#ipv4.receive(at, network, end, frame.checksummed, now)
     else if (type === ethernet.IPV6 && this.#ipv6 !== undefined) {
       this.#ipv6.receive(at, network, end, frame.checksummed, now)
-    } else if (type === ethernet.ARP) this.#ipv4.receiveArp(at, network, end)
+    } else if (type === ethernet.ARP) this.#ipv4.receiveArp(network, end)
     else counters.drop.ethernetType++
   }
 

@@ -251,8 +251,9 @@ export class Transmitter {
     const v = this.#memory.view
     icmpv6.emit(v, out, icmpv6.ECHO_REPLY, 0, v.getUint32(at + 4))
     this.departure.slices.push(at + icmpv6.HEADER_LEN, end - at - icmpv6.HEADER_LEN)
-    // RFC 1624: addresses change places, which sums to the same; the type is one more.
-    const sum = checksum.fold((~v.getUint16(at + 2) & 0xffff) + 0x100)
+    // RFC 1624: addresses change places, which sums to the same; type and code are others.
+    const before = (~v.getUint16(at + 2) & 0xffff) + (~v.getUint16(at) & 0xffff)
+    const sum = checksum.fold(before + (icmpv6.ECHO_REPLY << 8))
     v.setUint16(out + icmpv6.CHECKSUM, ~sum & 0xffff)
     this.sendComplete(neighbour, out + icmpv6.HEADER_LEN, now)
   }
@@ -264,9 +265,9 @@ export class Transmitter {
     v.setUint32(out, (icmp.ECHO_REPLY << 24) >>> 0)
     v.setUint32(out + 4, v.getUint32(at + 4)) // identifier and sequence number
     this.departure.slices.push(at + icmp.HEADER_LEN, end - at - icmp.HEADER_LEN)
-    // RFC 1624: the request's sum, with its type taken away.
-    const sum = checksum.fold((~v.getUint16(at + 2) & 0xffff) + (~(icmp.ECHO << 8) & 0xffff))
-    v.setUint16(out + 2, ~sum & 0xffff)
+    // RFC 1624: the request's sum, with its type and code taken away.
+    const sum = checksum.fold((~v.getUint16(at + 2) & 0xffff) + (~v.getUint16(at) & 0xffff))
+    v.setUint16(out + 2, ~sum & 0xffff || 0xffff) // which of the two zeros is lost; ones fit both
     this.sendComplete(neighbour, out + icmp.HEADER_LEN, now)
   }
 }

@@ -17,6 +17,7 @@ import * as ethernet from '../../../src/stack/wire/ethernet.ts'
 import { cut, fail, inspect, type Octets, viewOf } from './frames.ts'
 import { Host } from './host.ts'
 import { assertInvariants } from './invariants.ts'
+import { line } from './packets.ts'
 import { Peer, type PeerOptions } from './peer.ts'
 import { seededRandom } from './random.ts'
 import { VirtualClock } from './virtual-clock.ts'
@@ -162,6 +163,11 @@ export class Rig implements Upper {
     host.c = this.stack.tcp.connect(peer.key, neighbour, host, this.clock.now)
     this.flush()
     return host
+  }
+
+  /** Frames that nobody has looked at, in a line each (packets.ts). */
+  lines(): string[] {
+    return this.frames.splice(0).map(line)
   }
 
   /** The octets that all queues hold, in chunks. */
