@@ -202,9 +202,13 @@ export class Tcp {
     emitReset(this, key, neighbour, seg)
   }
 
-  /** Are there as many connections as there may be? Those in TIME-WAIT use nothing that is scarce. */
+  /**
+   * Are there as many connections as there may be? Those that are dialled count, for they become
+   * some; those in TIME-WAIT use nothing that is scarce.
+   */
   isFull(): boolean {
-    return this.connections.size - this.#timeWait.length >= this.limits.connections
+    const { connections, requests, limits } = this
+    return connections.size - this.#timeWait.length + requests.size >= limits.connections
   }
 
   /** A new SYN may reopen a connection in TIME-WAIT (RFC 9293 §3.6.1, MAY-2; RFC 6191). */
