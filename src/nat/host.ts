@@ -47,6 +47,11 @@ export interface NatCounters {
   resources: number
 }
 
+/** What goes on after its connection: it has text to deliver. */
+export interface Orphan {
+  destroy(): void
+}
+
 export interface Host {
   readonly arena: Arena
   readonly reactor: Reactor
@@ -54,6 +59,8 @@ export interface Host {
   readonly options: NatOptions
   readonly resolvers: Resolvers
   readonly counters: NatCounters
+  /** Flows that the stack has forgotten, and that still have a socket. */
+  readonly orphans: Set<Orphan>
   /** For one system call: where to read to, or write from. */
   readonly slices: Slices
 }

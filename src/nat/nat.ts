@@ -41,6 +41,7 @@ export class Nat implements Upper {
       reactor,
       options,
       counters: this.counters,
+      orphans: new Set(),
       resolvers: new Resolvers(),
       slices: new Slices(MAX_SLICES),
       stack,
@@ -94,5 +95,6 @@ export class Nat implements Upper {
     const { connections, requests } = this.#host.stack.tcp
     for (const connection of connections.entries()) (connection.user as TcpFlow).destroy()
     for (const request of requests.entries()) request.onGivenUp?.()
+    for (const orphan of this.#host.orphans) orphan.destroy()
   }
 }

@@ -273,6 +273,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   closed(c: tcp.Connection, reason: tcp.CloseReason): void {
     if (reason === 'finished' && c.rcvQueued > 0) {
       this.#isOrphan = true
+      this.#host.orphans.add(this)
       return
     }
     if (reason !== 'finished' && this.#fd >= 0) socket.linger0(this.#fd)
@@ -281,6 +282,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   #release(): void {
     if (this.#fd < 0) return
+    this.#host.orphans.delete(this)
     if (this.#connection !== undefined) tcp.discard(this.#connection)
     this.#host.reactor.remove(this)
     io.close(this.#fd)
