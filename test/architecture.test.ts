@@ -17,9 +17,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   nat: ['stack', 'stack/tcp', 'stack/wire', 'sys'],
   engine: ['nat', 'tap', 'stack', 'stack/tcp', 'stack/wire', 'sys'],
   control: ['engine', 'stack/wire', 'sys'],
+  library: ['engine', 'tap', 'stack/wire'],
   lab: ['sys'],
   demo: ['lab'],
-  '.': ['control', 'engine'],
+  '.': ['control', 'library', 'engine'],
 }
 
 /** Every `from './x.ts'` and `import('./x.ts')` of a source, as paths below src. */

@@ -7,11 +7,10 @@
  */
 
 import { isIPv4, isIPv6 } from 'node:net'
+import { DEFAULT_CIDR, DEFAULT_MTU } from '../engine/limits.ts'
 import type { NetworkOptions } from '../engine/types.ts'
 import { getopt, type Option } from './getopt.ts'
 import {
-  DEFAULT_CIDR,
-  DEFAULT_MTU,
   misused,
   Refusal,
   readCidr,

@@ -34,7 +34,7 @@ export async function main(
 }
 
 const startEngine: StartNetwork = async (options) => {
-  const { startNetwork } = await import('../engine/network.ts')
+  const { startNetwork } = await import('../engine/main-thread.ts')
   return startNetwork(options)
 }
 

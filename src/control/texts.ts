@@ -3,9 +3,9 @@
  * the help and use what they find, so an option that is refused (`NOT_YET`) has no line there. Pure.
  */
 
+import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU } from '../engine/limits.ts'
 import type { Addresses, NetworkOptions } from '../engine/types.ts'
 import { NOT_YET } from './arguments.ts'
-import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU } from './values.ts'
 
 /** The slirp4netns whose command line and API are honoured: 1.3 brought `--netns-type=tapfd`. */
 const HONOURED = '1.3.1'

@@ -4,13 +4,8 @@
  */
 
 import { isIPv4 } from 'node:net'
+import { DEFAULT_CIDR, MAX_MTU, MAX_PREFIX } from '../engine/limits.ts'
 
-export const DEFAULT_MTU = 1500
-/** Ours as upstream's: 65,535 less the 14 octets of an Ethernet header. */
-export const MAX_MTU = 65521
-export const DEFAULT_CIDR = '10.0.2.0/24'
-/** With a longer prefix there is no network address + 100 for the guest. */
-const MAX_PREFIX = 25
 /** sizeof(sockaddr_un.sun_path), with the NUL that ends it. */
 const SUN_PATH_LEN = 108
 /** IFNAMSIZ of <linux/if.h>, with the NUL that ends it. */

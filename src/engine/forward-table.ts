@@ -1,12 +1,15 @@
-/** The published ports of a network, by id: ids count from 1 and are never used again. */
+/**
+ * The published ports of a network, by id: ids count from 1 and are never used again. It lives beside the data plane;
+ * what `Forwards` promises, each host keeps in its own way.
+ */
 
 import type { Forwarder } from '../nat/forwards.ts'
 import type { Nat } from '../nat/nat.ts'
 import { formatIpv4, parse, parseIpv4 } from '../stack/wire/address.ts'
 import type { SubnetAddresses } from './addresses.ts'
-import type { Forward, Forwards } from './types.ts'
+import type { Forward } from './types.ts'
 
-export class ForwardTable implements Forwards {
+export class ForwardTable {
   readonly #nat: Nat
   readonly #addresses: SubnetAddresses
   readonly #entries = new Map<number, { forward: Forward; forwarder: Forwarder }>()
@@ -17,7 +20,8 @@ export class ForwardTable implements Forwards {
     this.#addresses = addresses
   }
 
-  async add(wanted: Omit<Forward, 'id'>): Promise<Forward> {
+  /** Throws the system's error when the port cannot be had. */
+  add(wanted: Omit<Forward, 'id'>): Forward {
     const { proto, hostAddr, hostPort, guestAddr, guestPort } = wanted
     const at = { words: new Int32Array(4), port: hostPort }
     if (!parse(hostAddr, at.words)) throw new TypeError(`not an IP address: ${hostAddr}`)
@@ -39,11 +43,12 @@ export class ForwardTable implements Forwards {
     return forward
   }
 
-  async list(): Promise<Forward[]> {
+  list(): Forward[] {
     return [...this.#entries.values()].map((entry) => entry.forward)
   }
 
-  async remove(id: number): Promise<boolean> {
+  /** False when no forward has this id. */
+  remove(id: number): boolean {
     const entry = this.#entries.get(id)
     if (entry === undefined) return false
     this.#entries.delete(id)

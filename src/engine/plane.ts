@@ -9,11 +9,14 @@ import { type Handler, Reactor } from '../nat/reactor.ts'
 import { Arrival } from '../stack/link.ts'
 import { Stack } from '../stack/stack.ts'
 import { Arena } from '../sys/arena.ts'
-import { EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
+import { EBADFD, EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
 import type { AttachedTap } from '../tap/attach.ts'
 import { Tap } from '../tap/tap.ts'
 import { ipv6Subnet, type SubnetAddresses } from './addresses.ts'
+import { ForwardTable } from './forward-table.ts'
+import { statsOf } from './stats.ts'
+import type { Stats } from './types.ts'
 
 export interface PlaneOptions {
   readonly mtu: number
@@ -41,9 +44,11 @@ const RESERVED_DESCRIPTORS = 32
 export class DataPlane implements Handler {
   token = -1
   isPending = false
-  readonly reactor: Reactor = new Reactor()
+  readonly reactor: Reactor
   readonly stack: Stack
   readonly nat: Nat
+  readonly forwards: ForwardTable
+  readonly tapFd: number
   readonly #tap: Tap
   readonly #arrival = new Arrival()
   readonly #onGone: (error: Error) => void
@@ -58,7 +63,9 @@ export class DataPlane implements Handler {
     const { mtu, subnet, addresses } = options
     const ipv6 = options.ipv6 ? ipv6Subnet(options.dns) : undefined
     const arena = new Arena(MEMORY)
+    this.reactor = new Reactor()
     this.#onGone = onGone
+    this.tapFd = attached.fd
     this.#tap = new Tap(attached, arena, mtu)
     const own = 32 * 1024 * 1024 // what the link and the NAT reserve for themselves below
     const descriptors = Math.max(16, descriptorLimit() - RESERVED_DESCRIPTORS)
@@ -97,6 +104,7 @@ export class DataPlane implements Handler {
       this.stack,
     )
     this.stack.upper = this.nat
+    this.forwards = new ForwardTable(this.nat, addresses)
     must(this.reactor.add(attached.fd, EPOLLIN, this), 'epoll_ctl', 'cannot wait for TAP')
   }
 
@@ -119,8 +127,8 @@ export class DataPlane implements Handler {
       const n = this.#tap.receive(arrival)
       if (n > 0) stack.receive(arrival, reactor.now)
       else {
-        if (n < 0) this.#gone(systemError(-n, 'read', 'cannot read from TAP'))
-        else if (events & (EPOLLERR | EPOLLHUP)) this.#gone(new Error('the TAP was deleted'))
+        if (n < 0) this.#gone(-n)
+        else if (events & (EPOLLERR | EPOLLHUP)) this.#gone(EBADFD)
         break
       }
     }
@@ -128,9 +136,15 @@ export class DataPlane implements Handler {
     this.#expected = count < this.#expected ? Math.max(1, count) : Math.min(MAX_FRAMES, 2 * count)
   }
 
-  #gone(error: Error): void {
+  /** What was counted until now. */
+  stats(): Stats {
+    return statsOf(this.stack, this.nat, this.#tap.counters)
+  }
+
+  #gone(errno: number): void {
+    const what = errno === EBADFD ? 'the TAP was deleted' : 'cannot read from TAP'
     this.reactor.remove(this)
-    this.#onGone(error)
+    this.#onGone(systemError(errno, 'read', what))
   }
 
   close(): void {

@@ -3,6 +3,8 @@
  * only, so that the command line can be read and refused before the engine, the stack or koffi is loaded.
  */
 
+import type { Drops } from '../stack/counters.ts'
+
 /** How a network is made. Everything in here has been checked. */
 export interface NetworkOptions {
   /** Where the TAP is: in the namespaces of a process, in a namespace file, or open already. */
@@ -66,6 +68,44 @@ export interface Ending {
   readonly error?: Error
 }
 
+/** Frames and their octets. With segmentation offload a frame has up to 64 KiB. */
+export interface Traffic {
+  readonly frames: number
+  readonly octets: number
+}
+
+/** What was counted since the network began. */
+export interface Stats {
+  readonly fromGuest: Traffic
+  readonly toGuest: Traffic
+  readonly tcp: {
+    readonly opened: number
+    readonly closed: number
+    /** Connections of the guest that the host, or who is behind it, refused. */
+    readonly dialsFailed: number
+    readonly retransmits: number
+    readonly timeouts: number
+    /** Answers to segments that somebody else may have made up (RFC 5961). */
+    readonly challengeAcks: number
+  }
+  /** Of UDP a flow is a socket of the guest, or one question to a name server. */
+  readonly udp: { readonly opened: number; readonly closed: number }
+  /** Frames and packets that were dropped, by reason. */
+  readonly drops: Readonly<Drops> & {
+    /** To the guest: its interface is down. */
+    readonly tapDown: number
+    /** To the guest: its kernel had no room. */
+    readonly tapFull: number
+    /** To the guest: its kernel refused the frame. */
+    readonly tapRefused: number
+    /** From the guest: no frame in it. */
+    readonly tapShort: number
+  }
+  /** Sockets that could not be opened or accepted for want of descriptors or memory. */
+  readonly socketsFailed: number
+}
+
+/** A network on the main thread. */
 export interface Network {
   readonly addresses: Addresses
   readonly macAddress?: string
@@ -82,5 +122,5 @@ export interface Network {
   close(): Promise<void>
 }
 
-/** `startNetwork` of network.ts. */
+/** `startNetwork` of main-thread.ts. */
 export type StartNetwork = (options: NetworkOptions) => Promise<Network>

@@ -26,6 +26,7 @@ const kit: Kit = {
   keep: new Map(),
   loopbackUp,
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  load: (url) => import(url),
   listen: (server, host = '127.0.0.1', port = 0) =>
     new Promise((resolve, reject) => {
       server.once('error', reject)

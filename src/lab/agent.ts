@@ -22,6 +22,8 @@ export interface Kit {
   /** See loopback.ts. */
   loopbackUp(address: string): void
   sleep(ms: number): Promise<void>
+  /** `import()`: functions sent here must not have one in their text, the tests' loader would replace it. */
+  load(url: string): Promise<unknown>
   /** Listens on a free port, or on `port`, of 127.0.0.1 or `host`; answers the port. */
   listen(server: import('node:net').Server, host?: string, port?: number): Promise<number>
   /** The same for a UDP socket. */

@@ -112,7 +112,8 @@ function goAndReturn(netns: number, wantSocket: boolean): Inside | undefined {
     try {
       return openHere(wantSocket)
     } finally {
-      // Cannot happen after `mayReturn`; and to go on in there would be worse than to end.
+      // Cannot happen after `mayReturn`; and to go on in there would be worse than to end. In a worker (the library)
+      // abort() throws instead, and the worker ends.
       if (setns(own, CLONE_NEWNET) < 0) process.abort()
     }
   } finally {

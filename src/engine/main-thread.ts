@@ -1,5 +1,5 @@
 /**
- * A network on the main thread: the data plane with Node's own loop alive beside it.
+ * A network on the main thread, for the command: the data plane with Node's own loop alive beside it.
  *
  * Node's epoll fd is one of ours (sys/node-loop.ts). While nothing of Node's is ready, this turns the
  * data plane within one callback of Node's; as soon as something is, it returns to Node, which runs
@@ -12,41 +12,28 @@ import { EPERM, EPOLLIN } from '../sys/constants.ts'
 import { must } from '../sys/errors.ts'
 import * as io from '../sys/io.ts'
 import { nodeLoopFd } from '../sys/node-loop.ts'
-import { openTap } from '../tap/open.ts'
 import { addressesOf, formatAddresses, type SubnetAddresses } from './addresses.ts'
-import { ForwardTable } from './forward-table.ts'
-import { DataPlane } from './plane.ts'
-import type { Addresses, Ending, Network, NetworkOptions } from './types.ts'
+import { openPlane } from './open.ts'
+import type { DataPlane } from './plane.ts'
+import type { Addresses, Ending, Forwards, Network, NetworkOptions } from './types.ts'
 
 /** The most, in ms, by which a timer of Node's is late on an idle network. */
 const NODE_INTERVAL = 250
 
 /** Opens the TAP and lets traffic flow. Rejects with everything undone. */
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
-  const addresses = addressesOf(options.cidr.network, options.cidr.prefix)
-  const { mtu, macAddress } = options
-  const attached = await openTap(options.target, {
-    name: options.tapName,
-    configure: options.configure
-      ? {
-          mtu,
-          address: addresses.guest,
-          netmask: addresses.netmask,
-          gateway: addresses.gateway,
-          macAddress,
-        }
-      : undefined,
-  })
+  const plane = await openPlane(options, 'take', (error) => network.end('tap-gone', error))
+  const network = new MainThreadNetwork(
+    plane,
+    addressesOf(options.cidr.network, options.cidr.prefix),
+  )
   try {
-    return new MainThreadNetwork(
-      (onGone) => new DataPlane(attached, { ...options, subnet: options.cidr, addresses }, onGone),
-      addresses,
-      attached.fd,
-    )
+    network.start()
   } catch (error) {
-    io.close(attached.fd)
+    plane.close()
     throw error
   }
+  return network
 }
 
 class MainThreadNetwork implements Network, Handler {
@@ -54,7 +41,7 @@ class MainThreadNetwork implements Network, Handler {
   isPending = false
   readonly addresses: Addresses
   readonly tapFd: number
-  readonly forwards: ForwardTable
+  readonly forwards: Forwards
   readonly closed: Promise<Ending>
   readonly #plane: DataPlane
   #resolveClosed!: (ending: Ending) => void
@@ -64,18 +51,22 @@ class MainThreadNetwork implements Network, Handler {
   /** How many events Node's loop has seen (libuv's metrics). */
   #nodeEvents = -1
 
-  constructor(
-    create: (onGone: (error: Error) => void) => DataPlane,
-    addresses: SubnetAddresses,
-    tapFd: number,
-  ) {
+  constructor(plane: DataPlane, addresses: SubnetAddresses) {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
-    this.#plane = create((error) => this.#end('tap-gone', error))
+    this.#plane = plane
     this.addresses = formatAddresses(addresses)
-    this.tapFd = tapFd
-    this.forwards = new ForwardTable(this.#plane.nat, addresses)
+    this.tapFd = plane.tapFd
+    const { forwards } = plane
+    this.forwards = {
+      add: async (forward) => forwards.add(forward),
+      list: async () => forwards.list(),
+      remove: async (id) => forwards.remove(id),
+    }
+  }
+
+  start(): void {
     // Level-triggered: as long as Node has not served what is ready, we come back to it.
     const fd = nodeLoopFd()
     must(this.#plane.reactor.add(fd, EPOLLIN, this), 'epoll_ctl', "cannot wait for Node's loop")
@@ -100,7 +91,7 @@ class MainThreadNetwork implements Network, Handler {
       do this.#plane.turn(limit)
       while (!this.#isNodeReady && !this.#isClosed && reactor.now < limit)
     } catch (error) {
-      this.#end('failed', error as Error)
+      this.end('failed', error as Error)
     }
     if (!this.#isClosed) setImmediate(this.#run)
   }
@@ -124,10 +115,10 @@ class MainThreadNetwork implements Network, Handler {
   }
 
   async close(): Promise<void> {
-    this.#end('closed')
+    this.end('closed')
   }
 
-  #end(reason: Ending['reason'], error?: Error): void {
+  end(reason: Ending['reason'], error?: Error): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#plane.close()

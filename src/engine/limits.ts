@@ -1,0 +1,8 @@
+/** What every way to ask for a network has in common: defaults, and what can be had at most. */
+
+export const DEFAULT_MTU = 1500
+/** As upstream's: 65,535 less the 14 octets of an Ethernet header. */
+export const MAX_MTU = 65521
+export const DEFAULT_CIDR = '10.0.2.0/24'
+/** With a longer prefix there is no network address + 100 for the guest. */
+export const MAX_PREFIX = 25

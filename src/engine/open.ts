@@ -1,0 +1,45 @@
+/** From checked options to a data plane that only has to be turned: what both hosts of one begin with. */
+import * as io from '../sys/io.ts'
+import { detach } from '../tap/attach.ts'
+import { openTap } from '../tap/open.ts'
+import { addressesOf } from './addresses.ts'
+import { DataPlane } from './plane.ts'
+import type { NetworkOptions } from './types.ts'
+
+/** Who has a TAP that was given as a descriptor: with `duplicate` the caller keeps it, and we have another of it. */
+export type Ownership = 'take' | 'duplicate'
+
+/**
+ * Opens the TAP and puts a data plane on it. `onGone` is called from the plane's turn when the TAP will never give a
+ * frame again. Rejects with everything undone.
+ */
+export async function openPlane(
+  options: NetworkOptions,
+  ownership: Ownership,
+  onGone: (error: Error) => void,
+): Promise<DataPlane> {
+  const addresses = addressesOf(options.cidr.network, options.cidr.prefix)
+  const { mtu, macAddress, target } = options
+  let attached = await openTap(target, {
+    name: options.tapName,
+    configure: options.configure
+      ? {
+          mtu,
+          address: addresses.guest,
+          netmask: addresses.netmask,
+          gateway: addresses.gateway,
+          macAddress,
+        }
+      : undefined,
+  })
+  if ('fd' in target && ownership === 'duplicate') {
+    attached = { ...attached, fd: io.dup(attached.fd) }
+  }
+  try {
+    return new DataPlane(attached, { ...options, subnet: options.cidr, addresses }, onGone)
+  } catch (error) {
+    detach(attached)
+    io.close(attached.fd)
+    throw error
+  }
+}

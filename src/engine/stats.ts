@@ -1,0 +1,33 @@
+/** The counters of all parts, as one snapshot that can be posted to another thread. */
+import type { Nat } from '../nat/nat.ts'
+import type { Stack } from '../stack/stack.ts'
+import type { TapCounters } from '../tap/tap.ts'
+import type { Stats } from './types.ts'
+
+export function statsOf(
+  { counters: stack }: Stack,
+  { counters: nat }: Nat,
+  tap: TapCounters,
+): Stats {
+  return {
+    fromGuest: { frames: stack.framesFromGuest, octets: stack.octetsFromGuest },
+    toGuest: { frames: stack.framesToGuest, octets: stack.octetsToGuest },
+    tcp: {
+      opened: nat.tcpOpened,
+      closed: nat.tcpClosed,
+      dialsFailed: nat.tcpDialsFailed,
+      retransmits: stack.tcpRetransmits,
+      timeouts: stack.tcpTimeouts,
+      challengeAcks: stack.tcpChallengeAcks,
+    },
+    udp: { opened: nat.udpOpened, closed: nat.udpClosed },
+    drops: {
+      ...stack.drop,
+      tapDown: tap.droppedDown,
+      tapFull: tap.droppedFull,
+      tapRefused: tap.droppedRefused,
+      tapShort: tap.droppedShort,
+    },
+    socketsFailed: nat.resources,
+  }
+}

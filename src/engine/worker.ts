@@ -1,0 +1,101 @@
+/**
+ * A network on a thread of its own, for the library: this file is what that thread runs.
+ *
+ * From the moment it is ready it sleeps in epoll_wait and in nothing else: no timer, Promise or message port of Node's is
+ * ever served here. It is woken by the eventfd, and reads its port itself.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import type { Handler } from '../nat/reactor.ts'
+import { EPOLLIN } from '../sys/constants.ts'
+import { must } from '../sys/errors.ts'
+import * as io from '../sys/io.ts'
+import {
+  type Commands,
+  type Failure,
+  failureOf,
+  IDLE,
+  PHASE,
+  type Report,
+  type Request,
+  RUNNING,
+  STOP,
+  type Start,
+} from './messages.ts'
+import { openPlane } from './open.ts'
+import type { DataPlane } from './plane.ts'
+import type { Ending } from './types.ts'
+
+/**
+ * Ours: the longest sleep, in ms. Node cannot interrupt a system call, so this is how long a thread that was not woken
+ * (its program is a worker that somebody terminates, or calls process.reallyExit) can hold up the end.
+ */
+const LONGEST_SLEEP = 250
+
+const port = parentPort!
+const { options, wakeFd, flags } = workerData as Start
+
+let ending: { reason: Ending['reason']; failure?: Failure } | undefined
+
+void run()
+
+async function run(): Promise<void> {
+  try {
+    const plane = await openPlane(options, 'duplicate', (error) => end('tap-gone', error))
+    Atomics.store(flags, PHASE, RUNNING)
+    try {
+      serve(plane)
+    } finally {
+      plane.close()
+      Atomics.store(flags, PHASE, IDLE)
+      Atomics.notify(flags, PHASE)
+    }
+  } catch (error) {
+    end('failed', error)
+  }
+  report({ kind: 'ended', ...(ending ?? { reason: 'closed' }) })
+}
+
+function serve(plane: DataPlane): void {
+  const { forwards } = plane
+  const commands: Commands = {
+    add: (forward) => forwards.add(forward),
+    list: () => forwards.list(),
+    remove: (id) => forwards.remove(id),
+    stats: () => plane.stats(),
+  }
+  const alarm: Handler = {
+    token: -1,
+    isPending: false,
+    ready: () => {
+      io.eventfdDrain(wakeFd)
+      for (;;) {
+        const received = receiveMessageOnPort(port)
+        if (received === undefined) return
+        report(answer(commands, received.message))
+      }
+    },
+  }
+  const added = plane.reactor.add(wakeFd, EPOLLIN, alarm)
+  must(added, 'epoll_ctl', 'cannot wait for the main thread')
+  report({ kind: 'ready' })
+  while (ending === undefined && Atomics.load(flags, STOP) === 0) {
+    plane.turn(performance.now() + LONGEST_SLEEP)
+  }
+}
+
+function answer(commands: Commands, { id, name, args }: Request): Report {
+  try {
+    const command = commands[name] as (...args: unknown[]) => unknown
+    return { kind: 'answer', id, value: command(...args) }
+  } catch (error) {
+    return { kind: 'refusal', id, failure: failureOf(error) }
+  }
+}
+
+function end(reason: Ending['reason'], error: unknown): void {
+  ending ??= { reason, failure: failureOf(error) }
+}
+
+function report(message: Report): void {
+  port.postMessage(message)
+}

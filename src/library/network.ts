@@ -1,0 +1,170 @@
+/** The library's one function, and the handle that it gives: checks at the edge, and what a caller can dispose of. */
+import { SlipwayError } from '../engine/errors.ts'
+import type {
+  Addresses,
+  Ending,
+  Forward as EngineForward,
+  NetworkOptions,
+  Stats,
+} from '../engine/types.ts'
+import { startWorkerNetwork, type WorkerNetwork } from '../engine/worker-network.ts'
+import {
+  type AttachOptions,
+  type ForwardOptions,
+  readAttachOptions,
+  readForwardId,
+  readForwardOptions,
+} from './options.ts'
+
+/** A port of the host that leads to a port of the container. */
+export interface Forward {
+  /** From 1, never used again in one network. */
+  readonly id: number
+  readonly proto: 'tcp' | 'udp'
+  /** Where it listens. */
+  readonly hostAddress: string
+  /** Where it listens: never 0. */
+  readonly hostPort: number
+  readonly guestAddress: string
+  readonly guestPort: number
+  /** The port is free again; connections that came through it go on. False when it was removed already. */
+  remove(): Promise<boolean>
+  /** The same, and no error when the network is closed. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export interface Forwards {
+  /** Rejects with the system's error (`EADDRINUSE`, `EACCES`) when the port cannot be had. */
+  add(options: ForwardOptions): Promise<Forward>
+  list(): Promise<Forward[]>
+  /** By id; false when there is none of that id. */
+  remove(id: number): Promise<boolean>
+}
+
+/** The network of one container. It goes on, and keeps the program alive, until `close` or until its TAP is gone. */
+export interface Network {
+  readonly addresses: Addresses
+  readonly forwards: Forwards
+  /** Resolves once, however the network ended, and never rejects. By then nothing is left of it. */
+  readonly closed: Promise<Ending>
+  /** A snapshot of the counters. */
+  stats(): Promise<Stats>
+  /** Keep the program alive as long as the network is there (the default). */
+  ref(): this
+  /** Let the program end though the network is there. */
+  unref(): this
+  /** Ends the network: connections are reset, the TAP is given back. May be called again. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Gives a container its network. Resolves when traffic flows; rejects, with everything undone, when that
+ * cannot be.
+ *
+ * @example
+ * ```js
+ * import { attach } from 'slipway'
+ *
+ * // The process ID of anything that runs in the container.
+ * const network = await attach({ target: { pid: Number(process.argv[2]) } })
+ * try {
+ *   const web = await network.forwards.add({ guestPort: 80 })
+ *   console.log(`http://127.0.0.1:${web.hostPort}/ is port 80 of ${network.addresses.guest}`)
+ *   process.once('SIGTERM', () => network.close())
+ *   const { reason } = await network.closed
+ *   console.log(`the end: ${reason}`)
+ * } finally {
+ *   await network.close()
+ * }
+ * ```
+ */
+export async function attach(options: AttachOptions): Promise<Network> {
+  const { network, signal } = readAttachOptions(options)
+  checkPlatform()
+  return new LibraryNetwork(await startWorkerNetwork(network, signal), network.cidr)
+}
+
+/** Constants and structures of the kernel are written down for these two, which have them in common. */
+function checkPlatform(): void {
+  const { platform, arch } = process
+  if (platform === 'linux' && (arch === 'x64' || arch === 'arm64')) return
+  const message = `slipway attaches to network namespaces of Linux on x64 and arm64; this is ${platform} on ${arch}`
+  throw new SlipwayError('ERR_NOT_SUPPORTED', message)
+}
+
+class LibraryNetwork implements Network {
+  readonly addresses: Addresses
+  readonly forwards: Forwards
+  readonly closed: Promise<Ending>
+  readonly #engine: WorkerNetwork
+
+  constructor(engine: WorkerNetwork, cidr: NetworkOptions['cidr']) {
+    this.#engine = engine
+    this.addresses = engine.addresses
+    this.closed = engine.closed
+    const { forwards } = engine
+    const remove = async (id: number) => forwards.remove(readForwardId(id))
+    this.forwards = {
+      add: async (options) =>
+        new LibraryForward(await forwards.add(readForwardOptions(options, cidr)), remove),
+      list: async () =>
+        (await forwards.list()).map((forward) => new LibraryForward(forward, remove)),
+      remove,
+    }
+  }
+
+  stats(): Promise<Stats> {
+    return this.#engine.stats()
+  }
+
+  ref(): this {
+    this.#engine.ref()
+    return this
+  }
+
+  unref(): this {
+    this.#engine.unref()
+    return this
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+class LibraryForward implements Forward {
+  readonly id: number
+  readonly proto: 'tcp' | 'udp'
+  readonly hostAddress: string
+  readonly hostPort: number
+  readonly guestAddress: string
+  readonly guestPort: number
+  readonly #remove: (id: number) => Promise<boolean>
+
+  constructor(forward: EngineForward, remove: (id: number) => Promise<boolean>) {
+    this.id = forward.id
+    this.proto = forward.proto
+    this.hostAddress = forward.hostAddr
+    this.hostPort = forward.hostPort
+    this.guestAddress = forward.guestAddr
+    this.guestPort = forward.guestPort
+    this.#remove = remove
+  }
+
+  remove(): Promise<boolean> {
+    return this.#remove(this.id)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.remove()
+    } catch (error) {
+      if ((error as SlipwayError).code !== 'ERR_NETWORK_CLOSED') throw error
+    }
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * What a caller gives, checked before anything is started: TypeError for what is of the wrong kind, RangeError for a value that
+ * cannot be had, each with the option's name and the code ERR_INVALID_OPTION.
+ */
+import { addressesOf } from '../engine/addresses.ts'
+import { type ErrorCode, SlipwayError } from '../engine/errors.ts'
+import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU, MAX_PREFIX } from '../engine/limits.ts'
+import type { Forward, NetworkOptions } from '../engine/types.ts'
+import { formatIpv4, isIn, parse, parseIpv4, parseMac } from '../stack/wire/address.ts'
+import { isInterfaceName } from '../tap/interface-request.ts'
+
+/**
+ * Where the container is: the network namespace of a process, or the file of one with, where it cannot be found from
+ * that, the file of the user namespace that owns it; or a TAP that is open already.
+ */
+export type Target =
+  | { readonly pid: number }
+  | { readonly netns: string; readonly userns?: string | undefined }
+  | { readonly fd: number }
+
+export interface AttachOptions {
+  /** The container. A TAP's descriptor stays yours: slipway uses a duplicate, and sets O_NONBLOCK on it. */
+  readonly target: Target
+  /** The name of the interface in the container; one that is there already is used. Default: `'tap0'`. */
+  readonly tapName?: string | undefined
+  /** 68 to 65521. Default: 1500. */
+  readonly mtu?: number | undefined
+  /** The container's subnet, at most a /25. Default: `'10.0.2.0/24'`. */
+  readonly cidr?: string | undefined
+  /**
+   * Bring `lo` and the interface up, with addresses and the default route. Default: true, except with a
+   * descriptor: who opened that has to do it.
+   */
+  readonly configure?: boolean | undefined
+  /** Of the container's interface, only with `configure`. Default: the kernel's choice. */
+  readonly macAddress?: string | undefined
+  /** Speak IPv6 as well, fd00::/64. Default: false. */
+  readonly ipv6?: boolean | undefined
+  /** May the container reach the host's 127.0.0.1, through the gateway's address? Default: false. */
+  readonly hostLoopback?: boolean | undefined
+  /** Does the address `addresses.dns` answer, from the host's name servers? Default: true. */
+  readonly dns?: boolean | undefined
+  /** Cancels attaching: it rejects with the signal's reason. Without effect on a network that is there. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ForwardOptions {
+  /** Default: `'tcp'`. */
+  readonly proto?: 'tcp' | 'udp' | undefined
+  /** The host's address to listen on, IPv4 or IPv6. Default: `'127.0.0.1'`. */
+  readonly hostAddress?: string | undefined
+  /** 0 is any that is free. Default: 0. */
+  readonly hostPort?: number | undefined
+  /** An IPv4 address in the container's subnet. Default: `addresses.guest`. */
+  readonly guestAddress?: string | undefined
+  readonly guestPort: number
+}
+
+const MIN_MTU = 68
+const MAX_INT = 0x7fffffff
+/** PATH_MAX of <linux/limits.h>, without the NUL that ends it. */
+const MAX_PATH = 4095
+
+const ATTACH_OPTIONS = [
+  'target',
+  'tapName',
+  'mtu',
+  'cidr',
+  'configure',
+  'macAddress',
+  'ipv6',
+  'hostLoopback',
+  'dns',
+  'signal',
+] as const satisfies readonly (keyof AttachOptions)[]
+
+const FORWARD_OPTIONS = [
+  'proto',
+  'hostAddress',
+  'hostPort',
+  'guestAddress',
+  'guestPort',
+] as const satisfies readonly (keyof ForwardOptions)[]
+
+export function readAttachOptions(given: unknown): {
+  network: NetworkOptions
+  signal: AbortSignal | undefined
+} {
+  const options = readObject(given, 'options', ATTACH_OPTIONS)
+  const { mtu = DEFAULT_MTU, cidr = DEFAULT_CIDR, macAddress: mac, signal } = options
+  const target = readTarget(options.target)
+  const isOpen = 'fd' in target
+  const tapName = readTapName(options.tapName, isOpen)
+  const configure = readBoolean(options, 'configure', !isOpen)
+  if (configure && isOpen) {
+    throw mistyped(
+      'options.configure must be false with a descriptor: who opened the TAP configures it',
+    )
+  }
+  const macAddress = readMac(mac, configure)
+  const network = {
+    target,
+    tapName,
+    mtu: readInteger(mtu, 'options.mtu', MIN_MTU, MAX_MTU),
+    cidr: readCidr(cidr),
+    configure,
+    ...(macAddress && { macAddress }),
+    ipv6: readBoolean(options, 'ipv6', false),
+    hostLoopback: readBoolean(options, 'hostLoopback', false),
+    dns: readBoolean(options, 'dns', true),
+  }
+  return { network, signal: readSignal(signal) }
+}
+
+export function readForwardOptions(
+  given: unknown,
+  { network, prefix }: NetworkOptions['cidr'],
+): Omit<Forward, 'id'> {
+  const options = readObject(given, 'options', FORWARD_OPTIONS)
+  const { proto = 'tcp', hostAddress = '127.0.0.1', hostPort = 0, guestPort } = options
+  if (proto !== 'tcp' && proto !== 'udp') {
+    throw wrong(proto, 'options.proto', "'tcp' or 'udp'", typeof proto === 'string')
+  }
+  const isHostAddress = typeof hostAddress === 'string' && parse(hostAddress, new Int32Array(4))
+  if (!isHostAddress) {
+    throw wrong(
+      hostAddress,
+      'options.hostAddress',
+      'an IP address',
+      typeof hostAddress === 'string',
+    )
+  }
+  const { guestAddress = formatIpv4(addressesOf(network, prefix).guest) } = options
+  const addr = typeof guestAddress === 'string' ? parseIpv4(guestAddress) : undefined
+  if (addr === undefined || !isIn(addr, network, prefix)) {
+    const wanted = `an IPv4 address in ${formatIpv4(network)}/${prefix}`
+    throw wrong(guestAddress, 'options.guestAddress', wanted, typeof guestAddress === 'string')
+  }
+  return {
+    proto,
+    hostAddr: hostAddress,
+    hostPort: readInteger(hostPort, 'options.hostPort', 0, 65535),
+    guestAddr: formatIpv4(addr),
+    guestPort: readInteger(guestPort, 'options.guestPort', 1, 65535),
+  }
+}
+
+export function readForwardId(given: unknown): number {
+  if (typeof given === 'number') return given
+  throw wrong(given, 'id', 'a number', false)
+}
+
+function readTarget(given: unknown): NetworkOptions['target'] {
+  const target = readObject(given, 'options.target', ['pid', 'netns', 'userns', 'fd', 'bess'])
+  const kinds = (['pid', 'netns', 'fd', 'bess'] as const).filter(
+    (kind) => target[kind] !== undefined,
+  )
+  const [kind] = kinds
+  if (kind === undefined || kinds.length > 1) {
+    throw mistyped('options.target must have one of pid, netns and fd')
+  }
+  if (kind === 'bess') {
+    throw new SlipwayError('ERR_NOT_SUPPORTED', 'options.target.bess is not supported yet')
+  }
+  if (target.userns !== undefined && kind !== 'netns') {
+    throw mistyped('options.target.userns goes with netns only')
+  }
+  switch (kind) {
+    case 'pid':
+      return { pid: readInteger(target.pid, 'options.target.pid', 1, MAX_INT) }
+    case 'fd':
+      return { fd: readInteger(target.fd, 'options.target.fd', 0, MAX_INT) }
+    case 'netns': {
+      const netns = readPath(target.netns, 'options.target.netns')
+      if (target.userns === undefined) return { netns }
+      return { netns, userns: readPath(target.userns, 'options.target.userns') }
+    }
+  }
+}
+
+function readTapName(name: unknown, isOpen: boolean): string {
+  if (name === undefined) return isOpen ? '' : 'tap0'
+  if (isOpen) throw mistyped('options.tapName: a TAP given as a descriptor has its name')
+  if (typeof name === 'string' && isInterfaceName(name)) return name
+  const wanted = 'the name of an interface (1 to 15 octets, no "/", no ":", no blank)'
+  throw wrong(name, 'options.tapName', wanted, typeof name === 'string')
+}
+
+function readMac(given: unknown, configure: boolean): Uint8Array | undefined {
+  if (given === undefined) return undefined
+  if (!configure) throw mistyped('options.macAddress goes with configure only')
+  const octets = typeof given === 'string' ? parseMac(given) : undefined
+  // Of a group, or all zero: the kernel has neither for an interface (is_valid_ether_addr).
+  if (octets === undefined || octets[0]! & 1 || octets.every((octet) => octet === 0)) {
+    const wanted = "one interface's MAC address, such as '52:54:00:12:34:56'"
+    throw wrong(given, 'options.macAddress', wanted, typeof given === 'string')
+  }
+  return octets
+}
+
+function readCidr(given: unknown): NetworkOptions['cidr'] {
+  const wanted = `a network such as '${DEFAULT_CIDR}', with a prefix of 1 to ${MAX_PREFIX}`
+  const [, address = '', length] = /^([\d.]+)\/(\d{1,2})$/.exec(`${given}`) ?? []
+  const network = parseIpv4(address)
+  const prefix = Number(length)
+  const isOne = network !== undefined && prefix >= 1 && prefix <= MAX_PREFIX
+  if (typeof given !== 'string' || !isOne || network << prefix !== 0) {
+    throw wrong(given, 'options.cidr', wanted, typeof given === 'string')
+  }
+  return { network, prefix }
+}
+
+function readSignal(given: unknown): AbortSignal | undefined {
+  if (given === undefined || given instanceof AbortSignal) return given
+  throw wrong(given, 'options.signal', 'an AbortSignal', false)
+}
+
+function readPath(given: unknown, name: string): string {
+  const isPath = typeof given === 'string' && given !== '' && !given.includes('\0')
+  if (isPath && Buffer.byteLength(given) <= MAX_PATH) return given
+  throw wrong(given, name, `a path of at most ${MAX_PATH} octets`, typeof given === 'string')
+}
+
+function readBoolean<Name extends string>(
+  options: Partial<Record<Name, unknown>>,
+  name: Name,
+  otherwise: boolean,
+): boolean {
+  const { [name]: given = otherwise } = options
+  if (typeof given === 'boolean') return given
+  throw wrong(given, `options.${name}`, 'a boolean', false)
+}
+
+function readInteger(given: unknown, name: string, least: number, most: number): number {
+  const isThere = Number.isInteger(given) && (given as number) >= least && (given as number) <= most
+  if (isThere) return given as number
+  throw wrong(given, name, `an integer from ${least} to ${most}`, typeof given === 'number')
+}
+
+/** An object without any other property: a name that is misspelt would be an option that is not heeded. */
+function readObject<Name extends string>(
+  given: unknown,
+  what: string,
+  names: readonly Name[],
+): Partial<Record<Name, unknown>> {
+  if (typeof given !== 'object' || given === null) throw wrong(given, what, 'an object', false)
+  for (const name of Object.keys(given)) {
+    if (!names.includes(name as Name)) throw mistyped(`${what}.${name} is not known`)
+  }
+  return given
+}
+
+function wrong(given: unknown, name: string, wanted: string, isRightKind: boolean): Error {
+  const message = `${name} must be ${wanted}, not ${show(given)}`
+  return isRightKind ? coded(new RangeError(message)) : mistyped(message)
+}
+
+function mistyped(message: string): Error {
+  return coded(new TypeError(message))
+}
+
+function coded(error: Error): Error {
+  const code: ErrorCode = 'ERR_INVALID_OPTION'
+  return Object.assign(error, { code })
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'function') return 'a function'
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+}
