@@ -12,6 +12,7 @@ import { Arena } from '../sys/arena.ts'
 import { EBADFD, EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
 import type { AttachedTap } from '../tap/attach.ts'
+import { macAddressOf } from '../tap/configure.ts'
 import { Tap } from '../tap/tap.ts'
 import { ipv6Subnet, type SubnetAddresses } from './addresses.ts'
 import { ForwardTable } from './forward-table.ts'
@@ -75,7 +76,7 @@ export class DataPlane implements Handler {
       end: MEMORY - own,
       link: this.#tap,
       mtu,
-      mac: gatewayMac(),
+      mac: gatewayMac(attached),
       subnet,
       addresses: [addresses.gateway, addresses.dns],
       ipv6,
@@ -161,9 +162,12 @@ function descriptorLimit(): number {
   return line ? Number(line[1]) : 1024
 }
 
-/** Ours is locally administered, and another for each network: they may meet on a bridge. */
-function gatewayMac(): Uint8Array {
-  const mac = randomBytes(6)
+/**
+ * Ours is locally administered, and another for each network: they may meet on a bridge. It follows from the TAP's own, so
+ * that who comes after us on a TAP that stays is found by what the guest remembers (ARP).
+ */
+function gatewayMac({ fd, name }: AttachedTap): Uint8Array {
+  const mac = macAddressOf(fd, name).map((octet) => ~octet)
   mac[0] = (mac[0]! & 0xfc) | 2
   return mac
 }

@@ -1,0 +1,217 @@
+/** Bad options: refused before anything is started, each by name. */
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { attach, SlipwayError } from '../../src/index.ts'
+import { readAttachOptions, readForwardOptions } from '../../src/library/options.ts'
+
+const target = { pid: 1 }
+const NOT_STARTED = 'ERR_INVALID_OPTION'
+
+type Row = [
+  what: string,
+  options: unknown,
+  kind: typeof TypeError | typeof RangeError,
+  says: string,
+]
+
+const ATTACH: Row[] = [
+  ['no options', undefined, TypeError, 'options must be an object, not undefined'],
+  ['null', null, TypeError, 'options must be an object, not null'],
+  ['an unknown option', { target, cidrs: '' }, TypeError, 'options.cidrs is not known'],
+  ['no target', {}, TypeError, 'options.target must be an object, not undefined'],
+  ['an empty target', { target: {} }, TypeError, 'options.target must have one of'],
+  ['two targets', { target: { pid: 1, fd: 3 } }, TypeError, 'options.target must have one of'],
+  ['another target', { target: { name: 'x' } }, TypeError, 'options.target.name is not known'],
+  [
+    'userns with a PID',
+    { target: { pid: 1, userns: '/x' } },
+    TypeError,
+    'options.target.userns goes with netns',
+  ],
+  [
+    'a PID in text',
+    { target: { pid: '1' } },
+    TypeError,
+    "options.target.pid must be an integer from 1 to 2147483647, not '1'",
+  ],
+  ['PID 0', { target: { pid: 0 } }, RangeError, 'options.target.pid'],
+  ['a PID that is none', { target: { pid: Number.NaN } }, RangeError, 'options.target.pid'],
+  ['half a PID', { target: { pid: 1.5 } }, RangeError, 'options.target.pid'],
+  ['a PID too far', { target: { pid: 2 ** 31 } }, RangeError, 'options.target.pid'],
+  ['descriptor -1', { target: { fd: -1 } }, RangeError, 'options.target.fd'],
+  ['a descriptor as text', { target: { fd: '3' } }, TypeError, 'options.target.fd'],
+  ['an empty path', { target: { netns: '' } }, RangeError, 'options.target.netns'],
+  ['a NUL in a path', { target: { netns: 'a\0b' } }, RangeError, 'options.target.netns'],
+  ['a long path', { target: { netns: 'é'.repeat(2048) } }, RangeError, 'options.target.netns'],
+  ['a path that is none', { target: { netns: 3 } }, TypeError, 'options.target.netns'],
+  ['userns', { target: { netns: '/x', userns: '' } }, RangeError, 'options.target.userns'],
+  [
+    'mtu null',
+    { target, mtu: null },
+    TypeError,
+    'options.mtu must be an integer from 68 to 65521, not null',
+  ],
+  ['mtu in text', { target, mtu: '1500' }, TypeError, 'options.mtu'],
+  [
+    'mtu 67',
+    { target, mtu: 67 },
+    RangeError,
+    'options.mtu must be an integer from 68 to 65521, not 67',
+  ],
+  ['mtu 65522', { target, mtu: 65_522 }, RangeError, 'options.mtu'],
+  ['mtu without end', { target, mtu: Infinity }, RangeError, 'options.mtu'],
+  ['a bigint', { target, mtu: 1500n }, TypeError, 'options.mtu'],
+  ['cidr null', { target, cidr: null }, TypeError, 'options.cidr'],
+  ['cidr in no text', { target, cidr: 10 }, TypeError, 'options.cidr'],
+  ['cidr in an array', { target, cidr: ['10.0.2.0/24'] }, TypeError, 'options.cidr'],
+  ['cidr empty', { target, cidr: '' }, RangeError, 'options.cidr'],
+  ['cidr without a prefix', { target, cidr: '10.0.2.0' }, RangeError, 'options.cidr'],
+  ['cidr of a host', { target, cidr: '10.0.2.1/24' }, RangeError, 'options.cidr'],
+  ['cidr too small', { target, cidr: '10.0.2.0/26' }, RangeError, 'options.cidr'],
+  ['cidr of all', { target, cidr: '0.0.0.0/0' }, RangeError, 'options.cidr'],
+  ['cidr of no numbers', { target, cidr: '10.0.256.0/24' }, RangeError, 'options.cidr'],
+  ['cidr of IPv6', { target, cidr: 'fd00::/64' }, RangeError, 'options.cidr'],
+  ['configure', { target, configure: 1 }, TypeError, 'options.configure must be a boolean, not 1'],
+  [
+    'configure with a descriptor',
+    { target: { fd: 3 }, configure: true },
+    TypeError,
+    'options.configure must be false with a descriptor',
+  ],
+  ['ipv6', { target, ipv6: 'yes' }, TypeError, 'options.ipv6'],
+  ['hostLoopback', { target, hostLoopback: null }, TypeError, 'options.hostLoopback'],
+  ['dns', { target, dns: 0 }, TypeError, 'options.dns'],
+  ['a name too long', { target, tapName: 'x'.repeat(16) }, RangeError, 'options.tapName'],
+  ['an empty name', { target, tapName: '' }, RangeError, 'options.tapName'],
+  ['a name with a slash', { target, tapName: 'a/b' }, RangeError, 'options.tapName'],
+  ['a name that is none', { target, tapName: {} }, TypeError, 'options.tapName'],
+  ['a name of a descriptor', { target: { fd: 3 }, tapName: 'tap0' }, TypeError, 'options.tapName'],
+  ['half a MAC address', { target, macAddress: '52:54:00' }, RangeError, 'options.macAddress'],
+  ['a group', { target, macAddress: '01:00:00:00:00:01' }, RangeError, 'options.macAddress'],
+  ['MAC zero', { target, macAddress: '00:00:00:00:00:00' }, RangeError, 'options.macAddress'],
+  ['octets', { target, macAddress: new Uint8Array(6) }, TypeError, 'options.macAddress'],
+  [
+    'a MAC address to nobody',
+    { target, configure: false, macAddress: '52:54:00:12:34:56' },
+    TypeError,
+    'options.macAddress goes with configure only',
+  ],
+  ['signal', { target, signal: {} }, TypeError, 'options.signal must be an AbortSignal'],
+  ['signal null', { target, signal: null }, TypeError, 'options.signal'],
+]
+
+describe('attach refuses', () => {
+  test.each(ATTACH)('%s', async (_, options, kind, says) => {
+    const error = await attach(options as never).catch((reason) => reason)
+    expect(error).toBeInstanceOf(kind)
+    expect(error.code).toBe(NOT_STARTED)
+    expect(error.message).toContain(says)
+  })
+
+  test('BESS, which is not supported yet', async () => {
+    const error = await attach({ target: { bess: '/x' } as never }).catch((reason) => reason)
+    expect(error).toBeInstanceOf(SlipwayError)
+    expect(error).toMatchObject({
+      code: 'ERR_NOT_SUPPORTED',
+      message: 'options.target.bess is not supported yet',
+    })
+  })
+
+  test('to start when the signal is aborted already', async () => {
+    const reason = new Error('no')
+    await expect(attach({ target, signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+  })
+
+  test('another platform, by name', async () => {
+    const platform = Object.getOwnPropertyDescriptor(process, 'platform')!
+    Object.defineProperty(process, 'platform', { ...platform, value: 'darwin' })
+    try {
+      await expect(attach({ target })).rejects.toMatchObject({
+        code: 'ERR_NOT_SUPPORTED',
+        message: expect.stringMatching(/Linux.*darwin/),
+      })
+    } finally {
+      Object.defineProperty(process, 'platform', platform)
+    }
+  })
+})
+
+const cidr = { network: 0x0a000200, prefix: 24 }
+
+const FORWARD: Row[] = [
+  ['no options', undefined, TypeError, 'options must be an object'],
+  ['an unknown option', { guestPort: 1, port: 2 }, TypeError, 'options.port is not known'],
+  ['no port', {}, TypeError, 'options.guestPort must be an integer from 1 to 65535, not undefined'],
+  ['port 0 of the container', { guestPort: 0 }, RangeError, 'options.guestPort'],
+  ['a port too far', { guestPort: 65_536 }, RangeError, 'options.guestPort'],
+  ['a port in text', { guestPort: '80' }, TypeError, 'options.guestPort'],
+  ['port -1 of the host', { guestPort: 1, hostPort: -1 }, RangeError, 'options.hostPort'],
+  ['half a port', { guestPort: 1, hostPort: 0.5 }, RangeError, 'options.hostPort'],
+  ['sctp', { guestPort: 1, proto: 'sctp' }, RangeError, "options.proto must be 'tcp' or 'udp'"],
+  ['protocol 6', { guestPort: 1, proto: 6 }, TypeError, 'options.proto'],
+  ['a name', { guestPort: 1, hostAddress: 'localhost' }, RangeError, 'options.hostAddress'],
+  ['an empty address', { guestPort: 1, hostAddress: '' }, RangeError, 'options.hostAddress'],
+  ['no address', { guestPort: 1, hostAddress: null }, TypeError, 'options.hostAddress'],
+  [
+    'an address elsewhere',
+    { guestPort: 1, guestAddress: '10.0.3.100' },
+    RangeError,
+    "options.guestAddress must be an IPv4 address in 10.0.2.0/24, not '10.0.3.100'",
+  ],
+  [
+    'an IPv6 address inside',
+    { guestPort: 1, guestAddress: 'fd00::2' },
+    RangeError,
+    'options.guest',
+  ],
+  ['a number', { guestPort: 1, guestAddress: 1 }, TypeError, 'options.guestAddress'],
+]
+
+describe('forwards.add refuses', () => {
+  test.each(FORWARD)('%s', (_, options, kind, says) => {
+    let error: unknown
+    try {
+      readForwardOptions(options, cidr)
+    } catch (reason) {
+      error = reason
+    }
+    expect(error).toBeInstanceOf(kind)
+    expect(error).toMatchObject({ code: NOT_STARTED, message: expect.stringContaining(says) })
+  })
+})
+
+test('the defaults are the safe ones', () => {
+  expect(readAttachOptions({ target })).toEqual({
+    network: {
+      target,
+      tapName: 'tap0',
+      mtu: 1500,
+      cidr: { network: 0x0a000200, prefix: 24 },
+      configure: true,
+      ipv6: false,
+      hostLoopback: false,
+      dns: true,
+    },
+    signal: undefined,
+  })
+  expect(readAttachOptions({ target: { fd: 7 } }).network).toMatchObject({
+    tapName: '',
+    configure: false,
+  })
+  expect(readForwardOptions({ guestPort: 80 }, cidr)).toEqual({
+    proto: 'tcp',
+    hostAddr: '127.0.0.1',
+    hostPort: 0,
+    guestAddr: '10.0.2.100',
+    guestPort: 80,
+  })
+})
+
+test('undefined is the default', () => {
+  const all = { mtu: undefined, cidr: undefined, dns: undefined, tapName: undefined }
+  expect(readAttachOptions({ target, ...all })).toEqual(readAttachOptions({ target }))
+})
+
+test('none of these has loaded koffi', () => {
+  expect(readFileSync('/proc/self/maps', 'utf8')).not.toContain('koffi')
+})
