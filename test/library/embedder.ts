@@ -3,6 +3,7 @@
  * it imports is the built package, because the data plane's worker is a built file.
  */
 import { readdirSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
 import type {
   AttachOptions,
   Ending,
@@ -16,7 +17,7 @@ import type { Namespace } from '../../src/lab/world.ts'
 
 export type PlainForward = Omit<Forward, 'remove' | typeof Symbol.asyncDispose>
 
-export const LIBRARY: string = built('index.js')
+export const LIBRARY: string = pathToFileURL(built('index.js')).href
 
 export interface EmbedderOptions {
   /** As in src/lab/daemon.ts. */
