@@ -83,6 +83,7 @@ test('a wrong command line loads neither the engine nor koffi, a right one does'
     expect(status).toBe(1)
     return stderr
   }
-  expect(await loadedBy('0')).not.toMatch(/koffi|dist\/(engine|nat|stack|sys|tap)\//)
-  expect(await loadedBy('1500')).toMatch(/dist\/engine\/network\.js/)
+  // Limits are numbers, and import nothing.
+  expect(await loadedBy('0')).not.toMatch(/koffi|dist\/(engine\/(?!limits\.js)|nat|stack|sys|tap)/)
+  expect(await loadedBy('1500')).toMatch(/dist\/engine\/main-thread\.js/)
 })
