@@ -102,6 +102,12 @@ export class OctetQueue {
     }
   }
 
+  /** Forgets what is beyond the oldest `len` octets. */
+  truncate(len: number): void {
+    this.length = len
+    this.commit(0)
+  }
+
   clear(): void {
     while (this.#chunks.length > 0) this.#pool.give(this.#chunks.pop()!)
     this.length = 0

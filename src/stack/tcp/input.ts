@@ -421,6 +421,11 @@ function receiveFin(c: Connection, now: number): void {
   c.rcvNxt = seq.add(c.rcvNxt, 1)
   c.finReceived = true
   c.ackNow = true
+  if (!c.assembler.isEmpty()) {
+    // Text beyond the FIN: it contradicts it, and nobody would ever take it.
+    c.assembler.clear()
+    c.recvQueue.truncate(c.rcvQueued)
+  }
   if (c.state === 'ESTABLISHED') setState(c, 'CLOSE-WAIT')
   else if (c.state === 'FIN-WAIT-1') setState(c, 'CLOSING')
   c.user.finArrived(c)

@@ -137,6 +137,17 @@ describe('the guest closes first', () => {
     expect([host.state(), host.received]).toEqual(['CLOSE-WAIT', 100])
   })
 
+  test('a FIN before text that has come already has that text dropped', () => {
+    const { host, peer, rig } = established()
+    peer.sends('P. 101:201(100) ack 1')
+    peer.expects('. 1:1(0) ack 1')
+    peer.sends('F. 1:1(0) ack 1')
+    peer.expects('. 1:1(0) ack 2')
+    expect([host.state(), rig.chunksTaken]).toEqual(['CLOSE-WAIT', 0])
+    peer.sends('P. 2:101(99) ack 1')
+    expect(host.received).toBe(0)
+  })
+
   test('a FIN that comes again is acknowledged again', () => {
     for (const joined of [closeWait(), lastAck()]) {
       const before = tcbOf(joined)
