@@ -1,0 +1,58 @@
+/** Every program in docs/api.md, README.md and the TSDoc of `attach` runs as it stands there. */
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { built } from '../../src/lab/agent.ts'
+import { Program } from '../../src/lab/program.ts'
+import { inWorlds } from '../e2e/lab.ts'
+
+const SOURCES = ['docs/api.md', 'README.md', 'src/library/network.ts']
+
+/** The blocks marked `js`; those of a comment without its margin. */
+function programsOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8').replace(/^ \* ?/gm, '')
+  return [...text.matchAll(/^```js\n(.*?)^```$/gms)].map((match) => match[1]!)
+}
+
+test('each error code has a heading in docs/api.md, and the other way round', () => {
+  const source = readFileSync('src/engine/errors.ts', 'utf8')
+  const codes = [...source.matchAll(/'(ERR_\w+)'/g)].map((match) => match[1])
+  const headings = [...readFileSync('docs/api.md', 'utf8').matchAll(/^### (.*)$/gm)]
+  expect(codes.length).toBeGreaterThan(3)
+  expect(headings.map((match) => match[1])).toEqual(codes)
+})
+
+inWorlds((lab) => {
+  let count = 0
+
+  for (const file of SOURCES) {
+    const programs = programsOf(file)
+    test.each(programs.map((program, i) => [i + 1, program] as const))(
+      `program %i of ${file} does what it says`,
+      async (_, text) => {
+        const directory = join(lab.world.directory, `example-${++count}`)
+        mkdirSync(join(directory, 'node_modules'), { recursive: true })
+        symlinkSync(dirname(dirname(built('index.js'))), join(directory, 'node_modules/slipway'))
+        writeFileSync(join(directory, 'package.json'), '{}') // which ends the search for one
+        writeFileSync(join(directory, 'example.mjs'), text)
+        chmodSync(directory, 0o755)
+        const guest = await lab.world.container()
+        const command = [process.execPath, join(directory, 'example.mjs'), `${guest.pid}`]
+        const program = new Program([...guest.outer, ...command], { limit: 20_000 })
+        // One that waits for its end has said so first.
+        if (text.includes('SIGTERM')) program.child.stdout!.once('data', () => program.kill())
+        const { status, stdout, stderr } = await program.ended
+        await guest.close()
+        expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+        for (const [, expected] of text.matchAll(/console\.log\(.*\/\/ (.*)$/gm)) {
+          expect(stdout).toContain(expected)
+        }
+        if (text.includes('the end:')) expect(stdout).toMatch(/^http.*\nthe end: closed\n$/)
+      },
+    )
+  }
+})
+
+test('there are programs to run', () => {
+  expect(SOURCES.map((file) => programsOf(file).length > 0)).toEqual([true, true, true])
+})
