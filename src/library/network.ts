@@ -70,8 +70,8 @@ export interface Network {
  * const network = await attach({ target: { pid: Number(process.argv[2]) } })
  * try {
  *   const web = await network.forwards.add({ guestPort: 80 })
- *   console.log(`http://127.0.0.1:${web.hostPort}/ is port 80 of ${network.addresses.guest}`)
  *   process.once('SIGTERM', () => network.close())
+ *   console.log(`http://127.0.0.1:${web.hostPort}/ is port 80 of ${network.addresses.guest}`)
  *   const { reason } = await network.closed
  *   console.log(`the end: ${reason}`)
  * } finally {
