@@ -39,5 +39,5 @@ const startEngine: StartNetwork = async (options) => {
 }
 
 function ownVersion(): string {
-  return createRequire(import.meta.url)('../../package.json').version
+  return createRequire(import.meta.url)('slipway/package.json').version
 }

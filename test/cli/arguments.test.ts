@@ -83,7 +83,9 @@ test('a wrong command line loads neither the engine nor koffi, a right one does'
     expect(status).toBe(1)
     return stderr
   }
-  // Limits are numbers, and import nothing.
-  expect(await loadedBy('0')).not.toMatch(/koffi|dist\/(engine\/(?!limits\.js)|nat|stack|sys|tap)/)
-  expect(await loadedBy('1500')).toMatch(/dist\/engine\/main-thread\.js/)
+  expect(await loadedBy('0')).not.toMatch(/koffi|main-thread|dist\/(engine|nat|stack|sys|tap)\//)
+  const loaded = await loadedBy('1500')
+  expect(loaded).toMatch(/dist\/command\/main-thread-/)
+  // From one file each, not from the hundred of which they are made.
+  expect(loaded).not.toMatch(/dist\/(engine|nat|stack|sys|tap)\//)
 })
