@@ -28,11 +28,7 @@ import {
  * the help text, because programs use what they find there. This is the one list: who builds one of these removes
  * its entry.
  */
-export const NOT_YET: readonly string[] = [
-  '--outbound-addr',
-  '--outbound-addr6',
-  '--target-type=bess',
-]
+export const NOT_YET: readonly string[] = ['--target-type=bess']
 
 /** What the parser must ask of the system. */
 export interface Host {
@@ -208,6 +204,8 @@ export function parseArguments(words: readonly string[], program: string, host: 
       ...(macAddress && { macAddress }),
       ipv6: given.ipv6,
       hostLoopback: given.hostLoopback,
+      ...(given.outboundAddr !== undefined && { outboundAddr: given.outboundAddr }),
+      ...(given.outboundAddr6 !== undefined && { outboundAddr6: given.outboundAddr6 }),
       dns: given.dns,
     }
     const settings = {
@@ -312,8 +310,6 @@ function checkOutbound({ outboundAddr: v4, outboundAddr6: v6 }: Given, host: Hos
 
 function refuseWhatIsNotThere(given: Given): void {
   const isWanted: Record<string, boolean> = {
-    '--outbound-addr': given.outboundAddr !== undefined,
-    '--outbound-addr6': given.outboundAddr6 !== undefined,
     '--target-type=bess': given.targetType === 'bess',
   }
   const wanted = NOT_YET.filter((name) => isWanted[name])

@@ -3,6 +3,7 @@ import * as io from '../sys/io.ts'
 import { detach } from '../tap/attach.ts'
 import { openTap } from '../tap/open.ts'
 import { addressesOf } from './addresses.ts'
+import { outboundAddresses } from './outbound.ts'
 import { DataPlane } from './plane.ts'
 import type { NetworkOptions } from './types.ts'
 
@@ -20,6 +21,7 @@ export async function openPlane(
 ): Promise<DataPlane> {
   const addresses = addressesOf(options.cidr.network, options.cidr.prefix)
   const { mtu, macAddress, target } = options
+  const outbound = outboundAddresses(options)
   let attached = await openTap(target, {
     name: options.tapName,
     configure: options.configure
@@ -36,7 +38,11 @@ export async function openPlane(
     attached = { ...attached, fd: io.dup(attached.fd) }
   }
   try {
-    return new DataPlane(attached, { ...options, subnet: options.cidr, addresses }, onGone)
+    return new DataPlane(
+      attached,
+      { ...options, subnet: options.cidr, addresses, outbound },
+      onGone,
+    )
   } catch (error) {
     detach(attached)
     io.close(attached.fd)

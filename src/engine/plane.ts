@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Nat } from '../nat/nat.ts'
+import type { OutboundAddresses } from '../nat/outbound.ts'
 import { type Handler, Reactor } from '../nat/reactor.ts'
 import { Arrival } from '../stack/link.ts'
 import { Stack } from '../stack/stack.ts'
@@ -26,6 +27,7 @@ export interface PlaneOptions {
   /** Speak IPv6 as well. */
   readonly ipv6: boolean
   readonly hostLoopback: boolean
+  readonly outbound: OutboundAddresses
   readonly dns: boolean
 }
 
@@ -97,6 +99,7 @@ export class DataPlane implements Handler {
         dnsAddress: addresses.dns,
         ipv6,
         hostLoopback: options.hostLoopback,
+        outbound: options.outbound,
         dns: options.dns,
         dhcpPool: { begin: addresses.dhcpBegin, end: addresses.dhcpEnd },
         mtu,

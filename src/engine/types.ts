@@ -25,6 +25,10 @@ export interface NetworkOptions {
   readonly ipv6: boolean
   /** May the guest reach the host's 127.0.0.1 through the gateway's address? */
   readonly hostLoopback: boolean
+  /** The host's IPv4 address that flows go out from, or the interface that has it. Absent: the system's choice. */
+  readonly outboundAddr?: string
+  /** The same for IPv6. */
+  readonly outboundAddr6?: string
   /** Does the DNS address answer? */
   readonly dns: boolean
 }

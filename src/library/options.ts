@@ -5,6 +5,7 @@
 import { addressesOf } from '../engine/addresses.ts'
 import { type ErrorCode, SlipwayError } from '../engine/errors.ts'
 import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU, MAX_PREFIX } from '../engine/limits.ts'
+import { type Family, outboundAddress } from '../engine/outbound.ts'
 import type { Forward, NetworkOptions } from '../engine/types.ts'
 import { formatIpv4, isIn, parse, parseIpv4, parseMac } from '../stack/wire/address.ts'
 import { isInterfaceName } from '../tap/interface-request.ts'
@@ -38,6 +39,13 @@ export interface AttachOptions {
   readonly ipv6?: boolean | undefined
   /** May the container reach the host's 127.0.0.1, through the gateway's address? Default: false. */
   readonly hostLoopback?: boolean | undefined
+  /**
+   * The host's IPv4 address that the container's flows go out from, or the name of an interface: then it is the address
+   * that that one has now. Default: the system's choice.
+   */
+  readonly outboundAddress?: string | undefined
+  /** The same for IPv6. */
+  readonly outboundAddress6?: string | undefined
   /** Does the address `addresses.dns` answer, from the host's name servers? Default: true. */
   readonly dns?: boolean | undefined
   /** Cancels attaching: it rejects with the signal's reason. Without effect on a network that is there. */
@@ -70,6 +78,8 @@ const ATTACH_OPTIONS = [
   'macAddress',
   'ipv6',
   'hostLoopback',
+  'outboundAddress',
+  'outboundAddress6',
   'dns',
   'signal',
 ] as const satisfies readonly (keyof AttachOptions)[]
@@ -98,6 +108,8 @@ export function readAttachOptions(given: unknown): {
     )
   }
   const macAddress = readMac(mac, configure)
+  const outboundAddr = readOutbound(options, 'outboundAddress', 'IPv4')
+  const outboundAddr6 = readOutbound(options, 'outboundAddress6', 'IPv6')
   const network = {
     target,
     tapName,
@@ -107,6 +119,8 @@ export function readAttachOptions(given: unknown): {
     ...(macAddress && { macAddress }),
     ipv6: readBoolean(options, 'ipv6', false),
     hostLoopback: readBoolean(options, 'hostLoopback', false),
+    ...(outboundAddr !== undefined && { outboundAddr }),
+    ...(outboundAddr6 !== undefined && { outboundAddr6 }),
     dns: readBoolean(options, 'dns', true),
   }
   return { network, signal: readSignal(signal) }
@@ -196,6 +210,18 @@ function readMac(given: unknown, configure: boolean): Uint8Array | undefined {
     throw wrong(given, 'options.macAddress', wanted, typeof given === 'string')
   }
   return octets
+}
+
+function readOutbound<Name extends string>(
+  options: Partial<Record<Name, unknown>>,
+  name: Name,
+  family: Family,
+): string | undefined {
+  const { [name]: given } = options
+  if (given === undefined) return undefined
+  if (typeof given === 'string' && outboundAddress(given, family)) return given
+  const wanted = `an ${family} address, or an interface of the host that has one`
+  throw wrong(given, `options.${name}`, wanted, typeof given === 'string')
 }
 
 function readCidr(given: unknown): NetworkOptions['cidr'] {

@@ -10,6 +10,7 @@ import * as address from '../stack/wire/address.ts'
 import * as ipv6 from '../stack/wire/ipv6.ts'
 import type { Arena } from '../sys/arena.ts'
 import type { Endpoint } from '../sys/socket.ts'
+import type { OutboundAddresses } from './outbound.ts'
 import type { Reactor } from './reactor.ts'
 import type { Resolvers } from './resolvers.ts'
 
@@ -23,6 +24,8 @@ export interface NatOptions {
   readonly ipv6?: Ipv6Subnet | undefined
   /** The guest may reach 127.0.0.1 and ::1 of the host through the gateway's addresses. */
   readonly hostLoopback: boolean
+  /** The host's addresses that flows go out from; without them, the system chooses. */
+  readonly outbound?: OutboundAddresses
   /** DNS at the DNS address is relayed. */
   readonly dns: boolean
   /** The addresses that DHCP lends, both ends among them. */

@@ -55,6 +55,7 @@ import {
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
 import { type Host, translate } from './host.ts'
+import { bindTowards } from './outbound.ts'
 import type { Handler } from './reactor.ts'
 
 const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
@@ -110,6 +111,8 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     flow.#request = request
     request.onGivenUp = () => flow.#release()
     host.counters.tcpOpened++
+    const bound = bindTowards(host, fd, endpoint)
+    if (bound < 0) return flow.#dialFailed(-bound)
     const result = socket.connect(fd, endpoint)
     if (result < 0 && result !== -EINPROGRESS) return flow.#dialFailed(-result)
     if (host.reactor.add(fd, EVENTS, flow) < 0) return flow.#dialFailed(ECONNREFUSED)

@@ -40,6 +40,7 @@ import * as io from '../sys/io.ts'
 import { QueuedError, readErrorQueue } from '../sys/message.ts'
 import * as socket from '../sys/socket.ts'
 import { appearAs, appearAsDns, type Host, isHostLoopback, translate } from './host.ts'
+import { bindOutbound, bindTowards } from './outbound.ts'
 import type { Handler } from './reactor.ts'
 
 /** RFC 4787 REQ-5 recommends five minutes. */
@@ -85,15 +86,13 @@ export class UdpFlows {
     const isDns = where === 'dns'
     const family = socket.familyOf(this.#to)
     let flow = this.#find(datagram, isDns)
-    if (flow !== undefined && flow.family !== family) {
-      this.#close(flow) // resolv.conf names a server of the other family now
+    const isLocal = isDns && isHostLoopback(this.#to.words)
+    if (flow !== undefined && (flow.family !== family || flow.isLocal !== isLocal)) {
+      this.#close(flow) // resolv.conf names a server now that this socket is not for
       flow = undefined
     }
     flow ??= this.#open(datagram, isDns, family)
-    if (flow === undefined) {
-      host.stack.counters.drop.udpLimit++
-      return
-    }
+    if (flow === undefined) return
     flow.neighbour = datagram.neighbour
     flow.send(datagram, this.#to)
     this.#keep(flow)
@@ -109,13 +108,22 @@ export class UdpFlows {
     const fd = socket.socket(family, SOCK_DGRAM)
     if (fd < 0) {
       host.counters.resources++
+      host.stack.counters.drop.udpLimit++
+      return undefined
+    }
+    const bound = isDns ? bindTowards(host, fd, this.#to) : bindOutbound(host, fd, this.#to)
+    if (bound < 0) {
+      io.close(fd)
+      host.stack.refuseDatagram(datagram, 'net-unreachable', host.reactor.now)
       return undefined
     }
     if (family === AF_INET) socket.setInt(fd, IPPROTO_IP, IP_RECVERR, 1)
     else socket.setInt(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
     const flow = new UdpFlow(host, this, fd, family, datagram, isDns)
+    flow.isLocal = isDns && isHostLoopback(this.#to.words)
     if (host.reactor.add(fd, EPOLLIN | EPOLLET, flow) < 0) {
       io.close(fd)
+      host.stack.counters.drop.udpLimit++
       return undefined
     }
     const flows = isDns ? this.#dnsFlows : this.#flows
@@ -181,6 +189,8 @@ export class UdpFlow implements Handler, Timed {
   readonly key: Int32Array = new Int32Array(KEY_WORDS)
   readonly family: number
   readonly isDns: boolean
+  /** Of DNS: the server is on the host's loopback, which is not reached from the outbound address. */
+  isLocal = false
   neighbour: Neighbour
   readonly #host: Host
   readonly #flows: UdpFlows

@@ -251,6 +251,16 @@ export const OWN_ROWS: Row[] = [
     warnings: [experimental('--outbound-addr6')],
   },
   {
+    args: ['--outbound-addr=::1', '1', 'tap0'],
+    stderr: ['outbound-addr has to be valid ipv4 address or interface name.'],
+    warnings: [experimental('--outbound-addr')],
+  },
+  {
+    args: ['--outbound-addr6=127.0.0.1', '1', 'tap0'],
+    stderr: ['outbound-addr6 has to be valid ipv6 address or interface name.'],
+    warnings: [experimental('--outbound-addr6')],
+  },
+  {
     args: ['--cidr=10.0.0.0/1', '1', 'tap0'],
     stderr: ['CIDR needs to be a network address like 10.0.2.0/24, not like 10.0.0.0/1'],
   },
@@ -307,19 +317,6 @@ export const OWN_ROWS: Row[] = [
 
 /** What upstream has and slipway has not yet. */
 export const REFUSED_ROWS: Row[] = [
-  {
-    args: ['--outbound-addr=127.0.0.1', '1', 'tap0'],
-    stderr: ['cannot use --outbound-addr: not supported yet'],
-    warnings: [experimental('--outbound-addr')],
-  },
-  {
-    args: ['--outbound-addr=lo', '--outbound-addr6=::1', '1', 'tap0'],
-    stderr: [
-      'cannot use --outbound-addr: not supported yet',
-      'cannot use --outbound-addr6: not supported yet',
-    ],
-    warnings: [experimental('--outbound-addr'), experimental('--outbound-addr6')],
-  },
   {
     args: ['--target-type=bess', './x.sock'],
     stderr: ['cannot use --target-type=bess: not supported yet'],

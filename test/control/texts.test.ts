@@ -54,13 +54,15 @@ test('the help has the options that Podman and RootlessKit look for, and none th
     '--disable-host-loopback',
     '--api-socket',
     '--mtu',
+    '--outbound-addr',
+    '--outbound-addr6',
     '--enable-ipv6',
     '--enable-sandbox',
     '--enable-seccomp',
   ]) {
     expect(text).toContain(name)
   }
-  for (const name of ['outbound', 'target-type']) {
+  for (const name of ['target-type']) {
     expect(text).not.toContain(name)
   }
 })

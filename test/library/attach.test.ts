@@ -151,6 +151,18 @@ inWorlds((lab) => {
       expect(outcome).not.toBe('connected')
     })
 
+    test('goes out from the address that is asked for, or that of the interface', async () => {
+      const guest = await container()
+      const program = await embedder(guest)
+      const port = await lab.host.run(tasks.serveText, 'seen', HOST_ADDRESS)
+      for (const outboundAddress of ['127.0.0.1', 'lo']) {
+        await program.attach({ target: { pid: guest.pid }, outboundAddress })
+        const page = await guest.run(tasks.fetchText, { host: HOST_ADDRESS, port })
+        expect(page).toEqual({ text: 'seen', client: '127.0.0.1' })
+        await program.closeNetwork()
+      }
+    })
+
     test('sends and receives much', { timeout: 60_000 }, async () => {
       const guest = await container()
       const program = await embedder(guest)

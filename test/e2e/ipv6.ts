@@ -1,0 +1,30 @@
+/** What tests of IPv6 have in common. */
+import type { Namespace } from '../../src/lab/world.ts'
+
+export const GATEWAY6 = 'fd00::2'
+export const DNS6 = 'fd00::3'
+/** An address of the "host" that is not its loopback (RFC 3849). */
+export const HOST_ADDRESS6 = '2001:db8::1'
+
+/** The global IPv6 address of tap0, as soon as duplicate address detection is over; or ''. */
+export async function address6(guest: Namespace, attempts = 40): Promise<string> {
+  for (let i = 0; i < attempts; i++) {
+    const found = await guest.run(
+      ({ fs }) =>
+        fs
+          .readFileSync('/proc/net/if_inet6', 'utf8')
+          .split('\n')
+          .find((line) => /^fd00.* tap0$/.test(line) && line.split(/\s+/)[4] !== '40') ?? '',
+    )
+    if (found !== '') return found.slice(0, 32).replace(/(.{4})(?=.)/g, '$1:')
+    await new Promise((resolve) => setTimeout(resolve, 250))
+  }
+  return ''
+}
+
+/** Gives the host of a world HOST_ADDRESS6. */
+export async function addHostAddress6(host: Namespace): Promise<void> {
+  const command = ['ip', 'addr', 'add', `${HOST_ADDRESS6}/128`, 'dev', 'lo']
+  const { status, stderr } = await host.execute(command)
+  if (status !== 0) throw new Error(stderr)
+}
