@@ -28,19 +28,27 @@ export class OctetQueue {
     this.#pool = pool
   }
 
-  /** Makes places for octets [0, end). False, and nothing is changed, when the pool is empty. */
+  /**
+   * Makes places for octets [0, end), or for as many of them as the pool has chunks for, beside the
+   * `left` that it keeps. Says for how many.
+   */
+  grow(end: number, left = 0): number {
+    const chunks = this.#chunks
+    while (chunks.length * CHUNK - this.#first < end) {
+      const chunk = this.#pool.take(left)
+      if (chunk < 0) break
+      chunks.push(chunk)
+    }
+    return Math.min(end, chunks.length * CHUNK - this.#first)
+  }
+
+  /** Makes places for octets [0, end). False, and nothing is changed, when the pool has too few chunks. */
   reserve(end: number): boolean {
     const chunks = this.#chunks
     const before = chunks.length
-    while (chunks.length * CHUNK - this.#first < end) {
-      const chunk = this.#pool.take()
-      if (chunk < 0) {
-        while (chunks.length > before) this.#pool.give(chunks.pop()!)
-        return false
-      }
-      chunks.push(chunk)
-    }
-    return true
+    if (this.grow(end) === end) return true
+    while (chunks.length > before) this.#pool.give(chunks.pop()!)
+    return false
   }
 
   /** Copies `len` octets of memory to `offset`; `reserve` came before. */
@@ -72,15 +80,10 @@ export class OctetQueue {
     }
   }
 
-  /** Adds free places behind the newest octet to `into`, at most `len` octets; `commit` follows. */
+  /** Adds free places behind the newest octet to `into`, at most `len` octets or what the pool has; `commit` follows. */
   room(len: number, into: Slices): void {
-    const most = this.length + len
-    if (!this.reserve(most)) {
-      // As much as the pool has: what the last chunk has left, and a chunk if there is one.
-      this.reserve(Math.min(most, this.#chunks.length * CHUNK - this.#first + 1))
-      len = Math.min(len, this.#chunks.length * CHUNK - this.#first - this.length)
-    }
-    this.slices(this.length, len, into)
+    const end = this.grow(this.length + len, this.#pool.forReceiving)
+    this.slices(this.length, end - this.length, into)
   }
 
   /** The first `len` octets of the room are filled; the rest of it goes back. */

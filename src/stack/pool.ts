@@ -11,6 +11,11 @@ export class Pool {
   /** Chunks that may still be taken. */
   free: number
   readonly size: number
+  /**
+   * So many are left for what is received. Had sending everything, two ends that both wait for room
+   * would wait for ever: neither could take the text that its acknowledgments come with.
+   */
+  readonly forReceiving: number
   readonly #at: number
   /** Chunks given back, a stack of `#returned` entries. */
   readonly #chunks: Int32Array
@@ -23,12 +28,13 @@ export class Pool {
     this.#at = at
     this.size = Math.max(0, Math.floor((end - at) / CHUNK))
     this.free = this.size
+    this.forReceiving = this.size > 1 ? Math.ceil(this.size / 8) : 0
     this.#chunks = new Int32Array(this.size)
   }
 
-  /** Where a free chunk starts, or -1 when there is none. */
-  take(): number {
-    if (this.free === 0) return -1
+  /** Where a free chunk starts, or -1 when there is none but the `left` ones. */
+  take(left = 0): number {
+    if (this.free <= left) return -1
     this.free--
     if (this.#returned > 0) return this.#chunks[--this.#returned]!
     return this.#at + CHUNK * this.#fresh++

@@ -109,6 +109,15 @@ test('a pool that is nearly empty makes it slow, and loses nothing', () => {
   }
 })
 
+test('two that both have more to say than their pools hold still hear each other', () => {
+  for (const chunks of [2, 8]) {
+    const limits = { sendBuffer: 200_000, receiveBuffer: 400_000 }
+    const habit = { appetite: 20_000, pause: 5 }
+    const says = [200_000, 200_000] as const
+    exchange({ chunks, limits, says, mtu: 65_520, habits: [habit, habit] })
+  }
+})
+
 test('whatever the link, the options, the buffers and the readers are like', () => {
   const octets = fc.constantFrom(0, 1, 1000, 20_000, 200_000)
   const habit = fc.constantFrom<Habits>(

@@ -367,14 +367,14 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
   }
   const left = seg.textLen - taken
   if (left > 0) {
-    if (queued.reserve(c.rcvQueued + left)) {
-      queued.write(c.rcvQueued, seg.text + taken, left)
-      c.rcvQueued += left
-    } else {
-      // Not a part of it is taken; the guest sends it again. A FIN behind it neither.
+    const kept = queued.grow(c.rcvQueued + left) - c.rcvQueued
+    queued.write(c.rcvQueued, seg.text + taken, kept)
+    c.rcvQueued += kept
+    if (kept < left) {
+      // The guest sends the rest again, and the FIN behind it.
       c.tcp.counters.drop.tcpNoMemory++
       seg.ctl &= ~wire.FIN
-      seg.textLen = taken
+      seg.textLen = taken + kept
     }
   }
   c.rcvNxt = seq.add(c.rcvNxt, seg.textLen)

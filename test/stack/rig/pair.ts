@@ -190,6 +190,9 @@ export interface TalkerOptions {
   pause?: number
 }
 
+/** When the pool is empty the talker asks again after this many ms, as a flow of src/nat does. */
+const POOL_RETRY = 5
+
 /** Somebody who says so much, hears what the other says, and closes. */
 export class Talker implements tcp.ConnectionUser {
   c!: tcp.Connection
@@ -198,6 +201,7 @@ export class Talker implements tcp.ConnectionUser {
   hasHeardEnd = false
   reason: tcp.CloseReason | undefined
   #nextMeal = Infinity
+  #nextTry = Infinity
   readonly #side: Side
   readonly #pair: Pair
   readonly #options: Required<TalkerOptions>
@@ -207,6 +211,14 @@ export class Talker implements tcp.ConnectionUser {
     this.#pair = pair
     this.#side = side
     this.#options = { appetite: Infinity, pause: 10, ...options }
+    pair.clock.attach({
+      deadline: () => this.#nextTry,
+      timeout: (now) => {
+        this.#nextTry = Infinity
+        this.#says()
+        side.stack.flush(now)
+      },
+    })
     if (this.#options.appetite < Infinity) {
       pair.clock.attach({
         deadline: () => this.#nextMeal,
@@ -237,7 +249,10 @@ export class Talker implements tcp.ConnectionUser {
       const slices = this.#slices
       slices.clear()
       tcp.reserve(this.c, Math.min(says - this.said, tcp.sendRoom(this.c)), slices)
-      if (slices.total === 0) return
+      if (slices.total === 0) {
+        if (tcp.sendRoom(this.c) > 0) this.#nextTry = this.#pair.clock.now + POOL_RETRY
+        return
+      }
       for (let i = 0; i < slices.count; i++) {
         const at = slices.at[i]!
         for (let k = 0; k < slices.len[i]!; k++) {
