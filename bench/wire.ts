@@ -8,11 +8,11 @@ import { cpus } from 'node:os'
 import { Fragmenter } from '../src/stack/fragmenter.ts'
 import { Fragments } from '../src/stack/fragments.ts'
 import { Departure, GSO_TCPV4 } from '../src/stack/link.ts'
+import { HEADERS_LEN, Segmenter } from '../src/stack/segment.ts'
 import * as checksum from '../src/stack/wire/checksum.ts'
 import * as ethernet from '../src/stack/wire/ethernet.ts'
 import * as ipv4 from '../src/stack/wire/ipv4.ts'
 import * as tcp from '../src/stack/wire/tcp.ts'
-import { HEADERS_LEN, Segmenter } from '../src/tap/segment.ts'
 
 const ROUNDS = 25
 const PLACES = 64

@@ -1,6 +1,6 @@
 /**
  * What is common to cutting a frame into smaller ones, be they fragments (fragmenter.ts) or segments
- * (tap/segment.ts): the text is shared, never copied, and checksums run over its slices. Hot when
+ * (segment.ts): the text is shared, never copied, and checksums run over its slices. Hot when
  * the link has no segmentation offload.
  */
 import type { Departure, Memory } from './link.ts'

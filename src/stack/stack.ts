@@ -58,6 +58,8 @@ export interface StackOptions {
 
 /** A frame as large as a link may carry, and its headers. */
 const FRAME_LEN = 68 * 1024
+/** What the stack needs of its memory besides the pool. */
+export const OVERHEAD: number = TRANSMITTER_LEN + 2 * FRAME_LEN
 
 const UNSPECIFIED = new Int32Array(4)
 

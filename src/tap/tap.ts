@@ -12,11 +12,11 @@
  *   EBADFD         the interface was deleted: the end, told to the caller
  */
 import type { Arrival, Departure, Link } from '../stack/link.ts'
+import { HEADERS_LEN, Segmenter } from '../stack/segment.ts'
 import type { Arena } from '../sys/arena.ts'
 import { EAGAIN, EBADF, EBADFD, EIO, ENODEV } from '../sys/constants.ts'
 import { close, prefixedWritev, read } from '../sys/io.ts'
 import { type AttachedTap, detach, type Offload } from './attach.ts'
-import { HEADERS_LEN, Segmenter } from './segment.ts'
 import * as virtio from './virtio.ts'
 
 /** Room for one frame: at MTU 65520 it has 65,544 octets with its headers. */

@@ -12,13 +12,13 @@
  * may stand behind the headers in the first slice, as in a frame that waited for its neighbour, when
  * there is a slice to spare for it.
  */
-import { completeChecksum, HEADERS_LEN, TextCursor } from '../stack/cutting.ts'
-import { Departure, GSO_NONE, GSO_UDP_L4, type Memory } from '../stack/link.ts'
-import * as checksum from '../stack/wire/checksum.ts'
-import { HEADER_LEN as ETHERNET_LEN } from '../stack/wire/ethernet.ts'
-import * as ipv4 from '../stack/wire/ipv4.ts'
-import * as tcp from '../stack/wire/tcp.ts'
-import * as udp from '../stack/wire/udp.ts'
+import { completeChecksum, HEADERS_LEN, TextCursor } from './cutting.ts'
+import { Departure, GSO_NONE, GSO_UDP_L4, type Memory } from './link.ts'
+import * as checksum from './wire/checksum.ts'
+import { HEADER_LEN as ETHERNET_LEN } from './wire/ethernet.ts'
+import * as ipv4 from './wire/ipv4.ts'
+import * as tcp from './wire/tcp.ts'
+import * as udp from './wire/udp.ts'
 
 export { HEADERS_LEN }
 

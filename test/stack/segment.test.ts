@@ -2,12 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Departure } from '../../src/stack/link.ts'
 import { GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 } from '../../src/stack/link.ts'
+import { HEADERS_LEN, Segmenter } from '../../src/stack/segment.ts'
 import * as ipv4 from '../../src/stack/wire/ipv4.ts'
 import * as tcp from '../../src/stack/wire/tcp.ts'
 import * as udp from '../../src/stack/wire/udp.ts'
-import { HEADERS_LEN, Segmenter } from '../../src/tap/segment.ts'
-import { cutAt, gather, headersOf, type Ip, memory, scatter, text } from '../stack/frames.ts'
-import { pairSum } from '../stack/wire/trap-view.ts'
+import { cutAt, gather, headersOf, type Ip, memory, scatter, text } from './frames.ts'
+import { pairSum } from './wire/trap-view.ts'
 
 const SCRATCH = 16
 const FRAME = SCRATCH + HEADERS_LEN
