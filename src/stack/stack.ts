@@ -16,6 +16,7 @@ import { Ipv6Layer, type Ipv6Subnet } from './ipv6-layer.ts'
 import type { Arrival, Link, Memory } from './link.ts'
 import { type Neighbour, Neighbours } from './neighbours.ts'
 import { Pool } from './pool.ts'
+import type { CongestionName } from './tcp/congestion.ts'
 import { type SynRequest, Tcp, type TcpLimits } from './tcp/tcp.ts'
 import { TRANSMITTER_LEN, Transmitter } from './transmitter.ts'
 import { type Datagram, Transport } from './transport.ts'
@@ -52,6 +53,8 @@ export interface StackOptions {
   /** Our side of IPv6; without it, IPv6 is not spoken. */
   readonly ipv6?: Ipv6Subnet | undefined
   readonly limits: TcpLimits
+  /** TCP's congestion control; CUBIC without it. */
+  readonly congestion?: CongestionName | undefined
   /** 32 random bits at each call. */
   readonly random: () => number
 }
@@ -103,7 +106,10 @@ export class Stack {
     this.errors = new IcmpErrors(memory, transmitter, gateway, options.ipv6?.gateway ?? UNSPECIFIED)
     const { errors } = this
     const onSyn = (request: SynRequest): void => this.upper.synArrives(request)
-    this.tcp = new Tcp({ memory, pool, transmitter, errors, counters, mtu, limits, random, onSyn })
+    this.tcp = new Tcp({
+      ...{ memory, pool, transmitter, errors, counters, mtu, limits, random, onSyn },
+      congestion: options.congestion,
+    })
     const transport = new Transport({
       memory,
       counters,

@@ -1,23 +1,42 @@
 /**
- * Congestion control: how many octets may be in flight. One interface, so that CUBIC can stand
- * beside Reno; numbers in, numbers out, no connection is known here.
+ * Congestion control: how many octets may be in flight. One interface for CUBIC (cubic.ts) and Reno;
+ * numbers in, numbers out, no connection is known here.
  */
 export interface Congestion {
   /** The congestion window, in octets. */
   cwnd: number
   /** The slow start threshold, in octets. */
   ssthresh: number
-  /** `acked` new octets were acknowledged outside of recovery, and the window had been used. */
-  onAck(acked: number, smss: number): void
+  /**
+   * `acked` new octets were acknowledged outside of recovery, and the window had been used. `rtt`: the
+   * smoothed round trip, ms; negative before the first measurement.
+   */
+  onAck(acked: number, smss: number, now: number, rtt: number): void
   /** Fast retransmit: one loss episode begins with `flightSize` octets out. */
   onLoss(flightSize: number, smss: number): void
   /** The retransmission timer went off. */
   onTimeout(flightSize: number, smss: number): void
+  /** Until now the user had less to send than the window lets out: nothing was learnt meanwhile. */
+  onUnused(now: number): void
+  /** Nothing was sent for longer than an RTO: what the window was says little (RFC 5681 §4.1). */
+  onIdle(smss: number): void
 }
+
+export type CongestionName = 'cubic' | 'reno'
 
 /** RFC 6928 §2: ten segments, at most 14,600 octets, at least two segments. */
 export const initialWindow = (smss: number): number =>
   Math.min(10 * smss, Math.max(2 * smss, 14600))
+
+/**
+ * RFC 5681 §4.1: after idleness at most the initial window; slow start leads back to three quarters of
+ * what it was (RFC 7661 §4.3).
+ */
+export function restart(congestion: Congestion, smss: number): void {
+  const { cwnd, ssthresh } = congestion
+  congestion.ssthresh = Math.max(ssthresh, 0.75 * cwnd)
+  congestion.cwnd = Math.min(cwnd, initialWindow(smss))
+}
 
 /** RFC 5681, counting octets (RFC 3465): a peer behind GRO acknowledges 64 KiB at once. */
 export class Reno implements Congestion {
@@ -41,5 +60,11 @@ export class Reno implements Congestion {
   onTimeout(flightSize: number, smss: number): void {
     this.ssthresh = Math.max(flightSize / 2, 2 * smss)
     this.cwnd = smss // RFC 5681 §3.1: the loss window
+  }
+
+  onUnused(): void {}
+
+  onIdle(smss: number): void {
+    restart(this, smss)
   }
 }

@@ -153,6 +153,8 @@ export class Connection implements Keyed, Timed {
   congestion: Congestion
   /** `cwnd` was what held the last output back: it may grow (RFC 9293 §3.8.2, RFC 7661). */
   isCwndLimited = false
+  /** When text went out for the first time, last; Infinity before that, ms. */
+  sentAt: number = Infinity
   /** One segment is timed when there are no timestamps: its end, and when it was sent. */
   rttSeq: seq.Seq = 0
   rttAt = -1

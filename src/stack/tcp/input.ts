@@ -250,7 +250,7 @@ function newAck(c: Connection, seg: wire.Segment, now: number): void {
   c.lostBelow = seq.max(c.lostBelow, c.sndUna)
   measure(c, seg, now)
   c.retransmits = 0
-  grow(c, acked, before)
+  grow(c, acked, before, now)
   c.rtoAt = flightSize(c) > 0 ? now + c.rto.rto : Infinity // RFC 6298 §5.2, §5.3
   if (isFinAcked) finAcknowledged(c, now)
   else if (acked > 0) c.user.writable(c)
@@ -272,9 +272,12 @@ function measure(c: Connection, seg: wire.Segment, now: number): void {
 }
 
 /** The congestion window and the end of recovery (RFC 5681 §3, RFC 6582 §3.2, RFC 6675 §5). */
-function grow(c: Connection, acked: number, flightBefore: number): void {
+function grow(c: Connection, acked: number, flightBefore: number, now: number): void {
+  const { congestion } = c
   if (c.recovery === 'none') {
-    if (c.isCwndLimited || flightBefore >= c.congestion.cwnd / 2) c.congestion.onAck(acked, c.smss)
+    if (c.isCwndLimited || flightBefore >= congestion.cwnd / 2) {
+      congestion.onAck(acked, c.smss, now, c.rto.srtt)
+    } else congestion.onUnused(now)
     c.dupAcks = 0
     return
   }
@@ -284,7 +287,7 @@ function grow(c: Connection, acked: number, flightBefore: number): void {
     c.lostBelow = c.highRxt = c.sndUna
     return
   }
-  if (c.recovery === 'timeout') c.congestion.onAck(acked, c.smss)
+  if (c.recovery === 'timeout') congestion.onAck(acked, c.smss, now, c.rto.srtt)
   if (!c.hasSack && c.recovery === 'fast') {
     // A partial ACK: the next segment is lost as well (RFC 6582 §3.2, step 3 B).
     c.dupAcks = Math.max(0, c.dupAcks - Math.ceil(acked / c.smss))

@@ -97,6 +97,7 @@ function sendLost(c: Connection, now: number): boolean {
 function sendNew(c: Connection, now: number): boolean {
   if (c.finSent) return false
   const available = textBehind(c, c.sndNxt)
+  if (available > 0 && flightSize(c) === 0) resume(c, now)
   const offered = Math.max(0, seq.diff(seq.add(c.sndUna, c.sndWnd), c.sndNxt))
   const room = Math.max(0, Math.floor(c.congestion.cwnd - pipe(c)))
   let text = Math.min(available, offered, mostText(c))
@@ -115,6 +116,7 @@ function sendNew(c: Connection, now: number): boolean {
     c.rttSeq = seq.add(c.sndNxt, text)
   }
   if (c.rtoAt === Infinity) c.rtoAt = now + c.rto.rto
+  c.sentAt = now
   emitText(c, c.sndNxt, text, withFin, now)
   c.sndNxt = seq.add(c.sndNxt, withFin ? text + 1 : text)
   if (withFin) {
@@ -123,6 +125,12 @@ function sendNew(c: Connection, now: number): boolean {
     if (offered === 0) c.isProbing = true
   }
   return !withFin
+}
+
+/** The first text after a time in which nothing was out (RFC 5681 §4.1, RFC 9438 §5.8). */
+function resume(c: Connection, now: number): void {
+  c.congestion.onUnused(now)
+  if (now - c.sentAt > c.rto.rto) c.congestion.onIdle(c.smss)
 }
 
 /** Octets of the send queue from `from` on. */

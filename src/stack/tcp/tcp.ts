@@ -16,7 +16,7 @@ import type { Transmitter } from '../transmitter.ts'
 import * as ipv4 from '../wire/ipv4.ts'
 import * as ipv6 from '../wire/ipv6.ts'
 import * as wire from '../wire/tcp.ts'
-import { Reno } from './congestion.ts'
+import { type CongestionName, Reno } from './congestion.ts'
 import {
   type CloseReason,
   Connection,
@@ -25,6 +25,7 @@ import {
   setState,
   touch,
 } from './connection.ts'
+import { Cubic } from './cubic.ts'
 import { segmentArrives } from './input.ts'
 import { isnOf } from './isn.ts'
 import { emitReset, emitResetFor, output } from './output.ts'
@@ -50,6 +51,8 @@ export interface TcpOptions {
   readonly counters: Counters
   readonly mtu: number
   readonly limits: TcpLimits
+  /** Congestion control; CUBIC without it. */
+  readonly congestion?: CongestionName | undefined
   /** 32 random bits at each call. */
   readonly random: () => number
   /** The guest opens a connection. */
@@ -352,7 +355,7 @@ export function agreeOnOptions(
   // Eff.snd.MSS (RFC 9293 §3.7.1), from which the options of each segment are taken off.
   const most = Math.min(Math.max(mss, MIN_MSS), c.tcp.linkMss(c.key))
   c.smss = most - (hasTimestamp ? 12 : 0)
-  c.congestion = new Reno(c.smss)
+  c.congestion = c.tcp.options.congestion === 'reno' ? new Reno(c.smss) : new Cubic(c.smss)
   c.hasWindScale = windShift >= 0
   if (c.hasWindScale) {
     c.sndWindShift = Math.min(windShift, 14)

@@ -7,6 +7,7 @@ import { Arrival, type Memory } from '../../../src/stack/link.ts'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { Slices } from '../../../src/stack/slices.ts'
 import { Stack, type Upper } from '../../../src/stack/stack.ts'
+import type { CongestionName } from '../../../src/stack/tcp/congestion.ts'
 import * as tcp from '../../../src/stack/tcp/connection.ts'
 import type { TcpLimits } from '../../../src/stack/tcp/tcp.ts'
 import * as ethernet from '../../../src/stack/wire/ethernet.ts'
@@ -23,6 +24,7 @@ export interface PairOptions extends LinkOptions {
   seed?: number
   mtu?: number
   chunks?: number
+  congestion?: CongestionName
   limits?: Partial<TcpLimits>
   /** TCP options that never get through, by kind: for a SYN without them. */
   strips?: readonly number[]
@@ -77,6 +79,7 @@ export class Side implements Upper {
         requests: 50,
         ...options.limits,
       },
+      congestion: options.congestion,
       random,
     })
     this.stack.upper = this

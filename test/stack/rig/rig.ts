@@ -11,6 +11,7 @@ import { key4 } from '../../../src/stack/flow-table.ts'
 import { Arrival, type Departure, type Link, type Memory } from '../../../src/stack/link.ts'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { type Datagram, Stack, type StackOptions, type Upper } from '../../../src/stack/stack.ts'
+import type { CongestionName } from '../../../src/stack/tcp/congestion.ts'
 import type { SynRequest, TcpLimits } from '../../../src/stack/tcp/tcp.ts'
 import * as address from '../../../src/stack/wire/address.ts'
 import * as ethernet from '../../../src/stack/wire/ethernet.ts'
@@ -37,6 +38,7 @@ export interface RigOptions {
   limits?: Partial<TcpLimits>
   /** Chunks of the pool. */
   chunks?: number
+  congestion?: CongestionName
   seed?: number
 }
 
@@ -92,6 +94,7 @@ export class Rig implements Upper {
         requests: 50,
         ...options.limits,
       },
+      congestion: options.congestion,
       random: seededRandom(seed),
     } satisfies StackOptions)
     this.stack.upper = this

@@ -8,7 +8,17 @@ export type Tcb = Record<string, unknown>
 /** Sequence numbers of our side, and of the guest's; times. */
 const OURS = ['iss', 'sndUna', 'sndNxt', 'sndWl2', 'lostBelow', 'highRxt', 'recover', 'rttSeq']
 const GUESTS = ['irs', 'rcvNxt', 'rcvAdv', 'sndWl1', 'finAt', 'lastAckSent']
-const TIMES = ['rttAt', 'rtoAt', 'persistAt', 'ackAt', 'waitAt', 'heardAt', 'probedAt', 'deadline']
+const TIMES = [
+  'rttAt',
+  'rtoAt',
+  'persistAt',
+  'ackAt',
+  'waitAt',
+  'heardAt',
+  'probedAt',
+  'sentAt',
+  'deadline',
+]
 /** What is not of the connection's state, or differs with where it is kept. */
 const LEFT_OUT = ['tcp', 'user', 'key', 'neighbour', 'heapIndex', 'heapKey', 'tsOffset']
 

@@ -9,9 +9,9 @@ const SACK = 'mss 1460,sackOK'
 const edge = (n: number): number => 1 + 1460 * n
 const range = (from: number, to: number): string => `${edge(from)}:${edge(to)}`
 
-/** `count` segments are out, and nothing is behind them. */
+/** `count` segments are out, and nothing is behind them. Reno: what halves can be counted. */
 function flying(count: number, options = 'mss 1460'): Joined {
-  const joined = established({ options })
+  const joined = established({ options, congestion: 'reno' })
   joined.host.sends(1460 * count)
   expect(joined.peer.takeAll().length).toBe(count)
   return joined

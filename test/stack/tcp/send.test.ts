@@ -408,6 +408,30 @@ describe('the congestion window (RFC 5681 §3.1, RFC 6928)', () => {
     }
     expect(tcbOf(joined).congestion).toEqual(before)
   })
+
+  test.each(['cubic', 'reno'] as const)(
+    'is the initial one again after an idle RTO (%s; RFC 5681 §4.1)',
+    (congestion) => {
+      const { host, peer, clock } = established({ congestion, limits: { sendBuffer: 300_000 } })
+      let said = 0
+      const sends = (len: number): number => {
+        host.sends(len)
+        said += len
+        const { length } = peer.takeAll()
+        peer.sends(`. 1:1(0) ack ${said + 1}`)
+        peer.takeAll()
+        return length
+      }
+      host.c.congestion.cwnd = 40 * 1460
+      expect(sends(40 * 1460)).toBe(40)
+      clock.advance(200) // an RTO, and not longer
+      expect(sends(40 * 1460)).toBe(40)
+      clock.advance(201)
+      expect(sends(40 * 1460)).toBe(10)
+      const { ssthresh } = host.c.congestion
+      expect(ssthresh).toBeGreaterThanOrEqual(30 * 1460) // RFC 7661 §4.3: slow start leads back
+    },
+  )
 })
 
 test('an ACK for everything leaves the block as it was, but for the numbers and the RTT', () => {
@@ -421,6 +445,6 @@ test('an ACK for everything leaves the block as it was, but for the numbers and 
   assertTcb(joined, before, {
     ...{ sndUna: 1001, sndNxt: 1001, lostBelow: 1001, highRxt: 1001, sndWl2: 1001, rttSeq: 1001 },
     rto: { srtt: 5, rttvar: 10, rto: 200 }, // after a first sample of 0 from the handshake
-    heardAt: 40,
+    ...{ heardAt: 40, sentAt: 0 },
   })
 })
