@@ -87,7 +87,7 @@ export class ClosedWorld {
       await host.run(joinNetworks, await internet.run(ownPid))
       await internet.run(prepareInternet)
       await internet.run(serveDns, { [INTERNET_NAME]: [INTERNET] }, NAME_SERVER)
-      await internet.run(serveWhoAsks, '::', 80)
+      for (const address of [INTERNET, INTERNET6]) await internet.run(serveWhoAsks, address, 80)
       return world
     } catch (error) {
       await internet?.close()
@@ -188,17 +188,18 @@ function prepareInternet({ childProcess }: Kit): void {
 }
 
 /** HTTP and UDP: says who asked. `/blob` is 8 MiB that nobody guesses. */
-export async function serveWhoAsks(kit: Kit, host: string, port: number): Promise<void> {
-  const { http, dgram, crypto, listen, bind } = kit
-  const blob = crypto.randomBytes(8 << 20)
-  kit.keep.set('blob sha256', crypto.createHash('sha256').update(blob).digest('hex'))
-  const describe = (client = '') => JSON.stringify({ client: client.replace(/^::ffff:/, '') })
+async function serveWhoAsks(kit: Kit, host: string, port: number): Promise<void> {
+  const { http, dgram, net, crypto, listen, bind, keep } = kit
+  const blob = (keep.get('blob') as Buffer | undefined) ?? crypto.randomBytes(8 << 20)
+  keep.set('blob', blob)
+  keep.set('blob sha256', crypto.createHash('sha256').update(blob).digest('hex'))
+  const describe = (client = '') => JSON.stringify({ client })
   const server = http.createServer((request, response) => {
     response.setHeader('connection', 'close')
     response.end(request.url === '/blob' ? blob : describe(request.socket.remoteAddress))
   })
   await listen(server, host, port)
-  const udp = dgram.createSocket('udp6')
+  const udp = dgram.createSocket(net.isIPv6(host) ? 'udp6' : 'udp4')
   udp.on('message', (_text, from) => udp.send(describe(from.address), from.port, from.address))
   await bind(udp, host, port)
 }

@@ -88,7 +88,7 @@ function obstacleFor(programs: readonly string[]): string | undefined {
 }
 
 function isInstalled(program: string): boolean {
-  const path = `${process.env.PATH ?? ''}:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin`
+  const path = `${process.env.PATH ?? ''}:/usr/lib/podman:/usr/libexec/podman:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin`
   return path.split(':').some((folder) => fs.existsSync(join(folder, program)))
 }
 
