@@ -121,6 +121,7 @@ class End implements Upper {
   }
 
   datagramArrives(): void {}
+  echoArrives(): void {}
 }
 
 /** The time of both; `synArrives` knows no other. */

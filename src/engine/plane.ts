@@ -103,7 +103,10 @@ export class DataPlane implements Handler {
         dns: options.dns,
         dhcpPool: { begin: addresses.dhcpBegin, end: addresses.dhcpEnd },
         mtu,
-        limits: { datagramFlows: Math.max(16, descriptors >> 1) },
+        limits: {
+          datagramFlows: Math.max(16, descriptors >> 1),
+          echoFlows: Math.max(4, Math.min(1024, descriptors >> 3)),
+        },
       },
       this.stack,
     )

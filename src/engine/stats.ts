@@ -21,6 +21,7 @@ export function statsOf(
       challengeAcks: stack.tcpChallengeAcks,
     },
     udp: { opened: nat.udpOpened, closed: nat.udpClosed },
+    echo: { opened: nat.echoOpened, closed: nat.echoClosed },
     drops: {
       ...stack.drop,
       tapDown: tap.droppedDown,

@@ -94,6 +94,8 @@ export interface Stats {
   }
   /** Of UDP a flow is a socket of the guest, or one question to a name server. */
   readonly udp: { readonly opened: number; readonly closed: number }
+  /** Of ICMP echo one is an identifier of the guest: a ping(8), say. */
+  readonly echo: { readonly opened: number; readonly closed: number }
   /** Frames and packets that were dropped, by reason. */
   readonly drops: Readonly<Drops> & {
     /** To the guest: its interface is down. */

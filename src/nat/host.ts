@@ -38,6 +38,8 @@ export interface NatOptions {
 export interface NatLimits {
   /** UDP mappings: guest address and port. */
   datagramFlows: number
+  /** ICMP echo mappings: guest address and identifier. */
+  echoFlows: number
 }
 
 export interface NatCounters {
@@ -46,6 +48,8 @@ export interface NatCounters {
   tcpDialsFailed: number
   udpOpened: number
   udpClosed: number
+  echoOpened: number
+  echoClosed: number
   /** accept(2), socket(2) that failed for want of descriptors or memory. */
   resources: number
 }

@@ -9,6 +9,7 @@ import type { SynRequest } from '../stack/tcp/tcp.ts'
 import type { Arena } from '../sys/arena.ts'
 import type { Endpoint } from '../sys/socket.ts'
 import { DhcpResponder } from './dhcp-responder.ts'
+import { EchoFlows } from './echo-flow.ts'
 import { type Forwarder, type GuestEndpoint, TcpForward, UdpForward } from './forwards.ts'
 import type { Host, NatCounters, NatOptions } from './host.ts'
 import type { Reactor } from './reactor.ts'
@@ -26,11 +27,14 @@ export class Nat implements Upper {
     tcpDialsFailed: 0,
     udpOpened: 0,
     udpClosed: 0,
+    echoOpened: 0,
+    echoClosed: 0,
     resources: 0,
   }
   readonly #host: Host
   readonly #dhcp: DhcpResponder
   readonly #udp: UdpFlows
+  readonly #echo: EchoFlows
   readonly #forwards = new Set<Forwarder>()
   /** Of those, UDP: each is asked whether a datagram of the guest is an answer. */
   readonly #udpForwards = new Set<UdpForward>()
@@ -48,6 +52,7 @@ export class Nat implements Upper {
     }
     this.#dhcp = new DhcpResponder(this.#host)
     this.#udp = new UdpFlows(this.#host, arena)
+    this.#echo = new EchoFlows(this.#host, this.#udp.batch)
   }
 
   synArrives(request: SynRequest): void {
@@ -58,6 +63,10 @@ export class Nat implements Upper {
     if (this.#dhcp.receive(datagram)) return
     for (const forward of this.#udpForwards) if (forward.answer(datagram)) return
     this.#udp.receive(datagram)
+  }
+
+  echoArrives(echo: Datagram): void {
+    this.#echo.receive(echo)
   }
 
   /** Publishes a port of the host; throws the system's error when it cannot be had. */
@@ -81,17 +90,19 @@ export class Nat implements Upper {
   }
 
   deadline(): number {
-    return this.#udp.deadline()
+    return Math.min(this.#udp.deadline(), this.#echo.deadline())
   }
 
   timeout(now: number): void {
     this.#udp.timeout(now)
+    this.#echo.timeout(now)
   }
 
   /** Closes every socket; TCP peers see a RST. */
   destroy(): void {
     for (const forward of [...this.#forwards]) this.unforward(forward)
     this.#udp.destroy()
+    this.#echo.destroy()
     const { connections, requests } = this.#host.stack.tcp
     for (const connection of connections.entries()) (connection.user as TcpFlow).destroy()
     for (const request of requests.entries()) request.onGivenUp?.()

@@ -11,11 +11,10 @@
  *  Data. Nothing is kept: a datagram goes out as it came, or is lost, as datagrams are.
  *
  *  Aging. A flow that carried nothing for its time-out is closed (REQ-5: at least two minutes; DNS is
- *  over with its answer). At the limit the flow that was silent longest makes room.
+ *  over with its answer). At the limit the flow whose time-out is nearest makes room.
  */
 
-import { Deadlines, type Timed } from '../stack/deadlines.ts'
-import { isIpv4, KEY_WORDS } from '../stack/flow-table.ts'
+import { KEY_WORDS } from '../stack/flow-table.ts'
 import type { Reason } from '../stack/icmp-errors.ts'
 import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
@@ -39,6 +38,7 @@ import {
 import * as io from '../sys/io.ts'
 import { QueuedError, readErrorQueue } from '../sys/message.ts'
 import * as socket from '../sys/socket.ts'
+import { type GuestFlow, GuestFlows, type GuestKey, nameOf } from './guest-flows.ts'
 import { appearAs, appearAsDns, type Host, isHostLoopback, translate } from './host.ts'
 import { bindOutbound, bindTowards } from './outbound.ts'
 import type { Handler } from './reactor.ts'
@@ -55,24 +55,18 @@ const ROOM = 65536
 
 export class UdpFlows {
   readonly #host: Host
-  /** By guest address and port; those of DNS apart. */
-  readonly #flows = new Map<number | string, UdpFlow>()
-  readonly #dnsFlows = new Map<number | string, UdpFlow>()
-  readonly #deadlines = new Deadlines<UdpFlow>()
+  readonly #flows: GuestFlows<UdpFlow>
   readonly #to = { words: new Int32Array(4), port: 0 }
   readonly batch: Batch = new Batch(BATCH)
 
   constructor(host: Host, arena: { reserve(len: number): number }) {
     this.#host = host
+    this.#flows = new GuestFlows(host.options.limits.datagramFlows, () => host.counters.udpClosed++)
     const at = arena.reserve(BATCH * ROOM)
     for (let i = 0; i < BATCH; i++) {
       this.batch.at[i] = at + i * ROOM
       this.batch.room[i] = ROOM
     }
-  }
-
-  get size(): number {
-    return this.#flows.size + this.#dnsFlows.size
   }
 
   /** A datagram of the guest goes to the host that it means. */
@@ -85,26 +79,22 @@ export class UdpFlows {
     }
     const isDns = where === 'dns'
     const family = socket.familyOf(this.#to)
-    let flow = this.#find(datagram, isDns)
+    let flow = this.#flows.get(nameOf(datagram.key, isDns))
     const isLocal = isDns && isHostLoopback(this.#to.words)
     if (flow !== undefined && (flow.family !== family || flow.isLocal !== isLocal)) {
-      this.#close(flow) // resolv.conf names a server now that this socket is not for
+      this.#flows.close(flow) // resolv.conf names a server now that this socket is not for
       flow = undefined
     }
     flow ??= this.#open(datagram, isDns, family)
     if (flow === undefined) return
     flow.neighbour = datagram.neighbour
     flow.send(datagram, this.#to)
-    this.#keep(flow)
-  }
-
-  #find(datagram: Datagram, isDns: boolean): UdpFlow | undefined {
-    return (isDns ? this.#dnsFlows : this.#flows).get(guestOf(datagram.key))
+    this.touch(flow)
   }
 
   #open(datagram: Datagram, isDns: boolean, family: number): UdpFlow | undefined {
     const host = this.#host
-    if (this.size >= host.options.limits.datagramFlows) this.#closeOldest()
+    this.#flows.makeRoom()
     const fd = socket.socket(family, SOCK_DGRAM)
     if (fd < 0) {
       host.counters.resources++
@@ -126,60 +116,30 @@ export class UdpFlows {
       host.stack.counters.drop.udpLimit++
       return undefined
     }
-    const flows = isDns ? this.#dnsFlows : this.#flows
-    flows.set(guestOf(datagram.key), flow)
+    this.#flows.add(flow)
     host.counters.udpOpened++
     return flow
   }
 
-  #keep(flow: UdpFlow): void {
-    flow.deadline = this.#host.reactor.now + (flow.isDns ? DNS_TIMEOUT : TIMEOUT)
-    this.#deadlines.update(flow)
-  }
-
   /** The flow carried something. */
   touch(flow: UdpFlow): void {
-    this.#keep(flow)
+    this.#flows.keep(flow, this.#host.reactor.now + (flow.isDns ? DNS_TIMEOUT : TIMEOUT))
   }
 
   deadline(): number {
-    return this.#deadlines.next()
+    return this.#flows.deadline()
   }
 
   timeout(now: number): void {
-    for (;;) {
-      const flow = this.#deadlines.pop(now)
-      if (flow === undefined) return
-      this.#close(flow)
-    }
-  }
-
-  #closeOldest(): void {
-    const flow = this.#deadlines.pop(Infinity)
-    if (flow !== undefined) this.#close(flow)
-  }
-
-  #close(flow: UdpFlow): void {
-    this.#deadlines.remove(flow)
-    const flows = flow.isDns ? this.#dnsFlows : this.#flows
-    flows.delete(guestOf(flow.key))
-    flow.release()
-    this.#host.counters.udpClosed++
+    this.#flows.timeout(now)
   }
 
   destroy(): void {
-    for (const flow of [...this.#flows.values(), ...this.#dnsFlows.values()]) this.#close(flow)
+    this.#flows.destroy()
   }
 }
 
-/** The guest's address and port as one number; over IPv6, which is rarer, as text. */
-function guestOf(key: Int32Array): number | string {
-  const port = key[8]! >>> 16
-  if (isIpv4(key)) return (key[3]! >>> 0) * 65536 + port
-  return `${key[0]} ${key[1]} ${key[2]} ${key[3]} ${port}`
-}
-
-export class UdpFlow implements Handler, Timed {
+export class UdpFlow implements Handler, GuestFlow {
   token = -1
   isPending = false
   deadline: number = Infinity
@@ -187,6 +147,7 @@ export class UdpFlow implements Handler, Timed {
   heapKey = 0
   /** The guest's address and port; the host's side is written for each datagram that comes. */
   readonly key: Int32Array = new Int32Array(KEY_WORDS)
+  readonly name: GuestKey
   readonly family: number
   readonly isDns: boolean
   /** Of DNS: the server is on the host's loopback, which is not reached from the outbound address. */
@@ -211,6 +172,7 @@ export class UdpFlow implements Handler, Timed {
     this.isDns = isDns
     this.neighbour = datagram.neighbour
     this.key.set(datagram.key)
+    this.name = nameOf(datagram.key, isDns)
   }
 
   send(datagram: Datagram, to: socket.Endpoint): void {

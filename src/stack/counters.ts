@@ -35,6 +35,10 @@ export interface Drops {
   icmpChecksum: number
   /** An ICMP message that nothing here wants. */
   icmpUnwanted: number
+  /** An echo request to the outside that the host does not permit us (net.ipv4.ping_group_range). */
+  echoDenied: number
+  /** No flow could be made for an echo request: the host has no resources. */
+  echoLimit: number
   udpMalformed: number
   udpChecksum: number
   /** No message of a DHCP client in Ethernet. */
@@ -97,6 +101,8 @@ export function createCounters(): Counters {
       icmpMalformed: 0,
       icmpChecksum: 0,
       icmpUnwanted: 0,
+      echoDenied: 0,
+      echoLimit: 0,
       udpMalformed: 0,
       udpChecksum: 0,
       dhcpMalformed: 0,

@@ -57,13 +57,28 @@ export class Deadlines<T extends Timed> {
         this.remove(top)
         return top
       }
-      if (top.deadline === Infinity) {
-        this.remove(top)
-      } else {
-        top.heapKey = top.deadline
-        this.#down(0)
-      }
+      this.#sortAnew(top)
     }
+  }
+
+  /** The item that is due before all others, taken from the heap; undefined when there is none. */
+  takeFirst(): T | undefined {
+    for (;;) {
+      const top = this.#heap[0]
+      if (top === undefined) return undefined
+      if (top.deadline <= top.heapKey) {
+        this.remove(top)
+        return top
+      }
+      this.#sortAnew(top)
+    }
+  }
+
+  /** The top one has moved later. */
+  #sortAnew(top: T): void {
+    if (top.deadline === Infinity) return this.remove(top)
+    top.heapKey = top.deadline
+    this.#down(0)
   }
 
   #put(item: T, i: number): void {

@@ -160,14 +160,18 @@ export class Ipv4Layer {
     }
   }
 
-  /** RFC 792: our addresses answer echo requests. */
+  /** RFC 792: our addresses answer echo requests, those to others go on. */
   #receiveIcmp(isOurs: boolean, now: number): void {
     const { view: v, bytes } = this.#memory
     const { drop } = this.#counters
     const { key, transport, end } = this.#packet
     if (!icmp.check(transport, end)) return void drop.icmpMalformed++
     if (!icmp.checksumOk(bytes, v, transport, end)) return void drop.icmpChecksum++
-    if (!isOurs || icmp.type(v, transport) !== icmp.ECHO) return void drop.icmpUnwanted++
+    // One of another code is answered, but no ping socket would send it.
+    const isWanted =
+      icmp.type(v, transport) === icmp.ECHO && (isOurs || icmp.code(v, transport) === 0)
+    if (!isWanted) return void drop.icmpUnwanted++
+    if (!isOurs) return this.#options.transport.receiveEcho(this.#packet)
     this.#options.transmitter.replyEcho(key, this.#sender(), transport, end, now)
   }
 

@@ -138,13 +138,16 @@ export class Ipv6Layer {
     return checksum.finish(checksum.sum(bytes, view, transport, end, checksum.fold(pseudo))) === 0
   }
 
-  /** RFC 4443 §4.1: our addresses answer echo requests. */
+  /** RFC 4443 §4.1: our addresses answer echo requests, those to others go on. */
   #receiveEcho(isOurs: boolean, now: number): void {
-    const { counters, transmitter } = this.#options
+    const { counters, transmitter, transport: upper } = this.#options
     const { key, transport, end } = this.#packet
-    if (!isOurs || icmpv6.type(this.#memory.view, transport) !== icmpv6.ECHO) {
+    const v = this.#memory.view
+    const isEcho = icmpv6.type(v, transport) === icmpv6.ECHO
+    if (!isEcho || (!isOurs && icmpv6.code(v, transport) !== 0)) {
       return void counters.drop.icmpUnwanted++
     }
+    if (!isOurs) return upper.receiveEcho(this.#packet)
     transmitter.replyEcho6(key, this.#sender(), transport, end, now)
   }
 

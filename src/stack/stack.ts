@@ -30,12 +30,15 @@ export interface Upper {
   synArrives(request: SynRequest): void
   /** A datagram of the guest. */
   datagramArrives(datagram: Datagram): void
+  /** An echo request to a host outside: its text is the ICMP message. */
+  echoArrives(echo: Datagram): void
 }
 
 /** Nobody is above the stack (yet): connections are refused, datagrams go nowhere. */
 const NOBODY: Upper = {
   synArrives: (request) => request.refuse(),
   datagramArrives: () => {},
+  echoArrives: () => {},
 }
 
 export interface StackOptions {
@@ -116,6 +119,7 @@ export class Stack {
       tcp: this.tcp,
       senderOf: ({ key, frame }) => this.#learn(key, frame + ethernet.SRC),
       onDatagram: (datagram) => this.upper.datagramArrives(datagram),
+      onEcho: (echo) => this.upper.echoArrives(echo),
     })
     const learn = (key: Int32Array, macAt: number): Neighbour => this.#learn(key, macAt)
     this.#ipv4 = new Ipv4Layer({

@@ -113,6 +113,7 @@ export class Station {
     this.#stack.upper = {
       synArrives: (request) => this.#synArrives(request),
       datagramArrives: (datagram) => this.#datagramArrives(datagram),
+      echoArrives: () => void this.#stack.counters.drop.icmpUnwanted++,
     }
   }
 

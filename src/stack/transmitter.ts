@@ -245,6 +245,26 @@ export class Transmitter {
     this.sendTransport(key, neighbour, ipv4.UDP, end, udpLen, udp.CHECKSUM, now)
   }
 
+  /**
+   * Sends the echo reply at [at, at + len) of memory from the host's to the guest's side of `key`, whose
+   * port at the guest takes the place of its identifier.
+   */
+  sendEchoReply(key: Int32Array, neighbour: Neighbour, at: number, len: number, now: number): void {
+    const { bytes, view } = this.#memory
+    const is4 = isIpv4(key)
+    const out = this.begin(key, neighbour, is4 ? ipv4.ICMP : ipv6.ICMPV6, len)
+    const text = at + icmp.HEADER_LEN
+    const end = at + len
+    view.setUint32(out, is4 ? 0 : (icmpv6.ECHO_REPLY << 24) >>> 0)
+    view.setUint32(out + 4, ((key[8]! & 0xffff0000) | icmp.sequence(view, at)) >>> 0)
+    const pseudo = is4 ? 0 : checksum.fold(this.#pseudo6(ipv6.ICMPV6, len))
+    const header = checksum.sum(bytes, view, out, out + icmp.HEADER_LEN, pseudo)
+    const sum = checksum.finish(checksum.sum(bytes, view, text, end, header))
+    view.setUint16(out + icmpv6.CHECKSUM, sum)
+    this.departure.slices.push(text, end - text)
+    this.sendComplete(neighbour, out + icmp.HEADER_LEN, now)
+  }
+
   /** The ICMPv6 echo reply to the request at [at, end) of memory (RFC 4443 §4.2). */
   replyEcho6(key: Int32Array, neighbour: Neighbour, at: number, end: number, now: number): void {
     const out = this.begin(key, neighbour, ipv6.ICMPV6, end - at)

@@ -6,10 +6,15 @@ import type { Neighbour } from './neighbours.ts'
 import type { Packet } from './packet.ts'
 import type { Tcp } from './tcp/tcp.ts'
 import * as checksum from './wire/checksum.ts'
+import * as icmp from './wire/icmp.ts'
 import * as ipv4 from './wire/ipv4.ts'
+import * as ipv6 from './wire/ipv6.ts'
 import * as udp from './wire/udp.ts'
 
-/** A datagram of the guest, made once and overwritten. */
+/**
+ * A datagram of the guest, or an echo request, whose text is the ICMP message and whose port at the
+ * guest is its identifier. Made once and overwritten.
+ */
 export class Datagram {
   /** Addresses and ports: flow-table.ts. */
   readonly key: Int32Array = new Int32Array(KEY_WORDS)
@@ -20,6 +25,8 @@ export class Datagram {
   /** The IP packet is at [ipAt, ipEnd): what an ICMP error quotes. */
   ipAt = 0
   ipEnd = 0
+  /** TTL or hop limit, as it came. */
+  ttl = 0
 }
 
 export interface TransportOptions {
@@ -29,6 +36,7 @@ export interface TransportOptions {
   /** Who sent the packet; it is learnt by this. */
   readonly senderOf: (packet: Packet) => Neighbour
   readonly onDatagram: (datagram: Datagram) => void
+  readonly onEcho: (echo: Datagram) => void
 }
 
 export class Transport {
@@ -54,7 +62,7 @@ export class Transport {
   }
 
   receiveUdp(packet: Packet): void {
-    const { counters, senderOf, onDatagram } = this.#options
+    const { counters, onDatagram } = this.#options
     const { view } = this.#memory
     const { transport } = packet
     if (!udp.check(view, transport, packet.end)) return void counters.drop.udpMalformed++
@@ -64,15 +72,33 @@ export class Transport {
     if (!packet.checksummed && isSummed && !this.#isSumRight(packet, end, ipv4.UDP)) {
       return void counters.drop.udpChecksum++
     }
+    const at = transport + udp.HEADER_LEN
+    onDatagram(this.#describe(packet, view.getInt32(transport), at, end))
+  }
+
+  /** An echo request to a host outside, over either IP version; its checksum is right. */
+  receiveEcho(packet: Packet): void {
+    const { transport, end } = packet
+    const identifier = icmp.identifier(this.#memory.view, transport)
+    this.#options.onEcho(this.#describe(packet, identifier << 16, transport, end))
+  }
+
+  #describe(packet: Packet, ports: number, at: number, end: number): Datagram {
     const d = this.#datagram
     d.key.set(packet.key)
-    d.key[8] = view.getInt32(transport)
-    d.neighbour = senderOf(packet)
-    d.at = transport + udp.HEADER_LEN
-    d.len = end - d.at
+    d.key[8] = ports
+    d.neighbour = this.#options.senderOf(packet)
+    d.at = at
+    d.len = end - at
     d.ipAt = packet.at
     d.ipEnd = packet.end
-    onDatagram(d)
+    d.ttl = this.#ttl(packet.at)
+    return d
+  }
+
+  #ttl(at: number): number {
+    const { view } = this.#memory
+    return ipv6.version(view, at) === 6 ? ipv6.hopLimit(view, at) : ipv4.ttl(view, at)
   }
 
   #isSumRight({ at, key, transport }: Packet, end: number, protocol: number): boolean {

@@ -49,6 +49,19 @@ test('one that moves later is not called at its old time', () => {
   expect(due(deadlines, 50)).toEqual([a])
 })
 
+test('the first one is taken by its deadline, not by when it was put in', () => {
+  const deadlines = new Deadlines<Item>()
+  const [a, b, c, never] = items(4) as [Item, Item, Item, Item]
+  at(deadlines, a, 10)
+  at(deadlines, b, 20)
+  at(deadlines, c, 30)
+  at(deadlines, never, 5)
+  at(deadlines, a, 40)
+  at(deadlines, never, Infinity)
+  expect([1, 2, 3, 4].map(() => deadlines.takeFirst())).toEqual([b, c, a, undefined])
+  expect([a, b, c, never].map(({ heapIndex }) => heapIndex)).toEqual([-1, -1, -1, -1])
+})
+
 test('one that moves earlier is called at its new time', () => {
   const deadlines = new Deadlines<Item>()
   const [a, b] = items(2) as [Item, Item]

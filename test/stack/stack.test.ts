@@ -11,6 +11,7 @@ import { arpPacket, datagram, line, message, packet } from './rig/packets.ts'
 import { seededRandom } from './rig/random.ts'
 import { DNS, GATEWAY, GUEST, GUEST_MAC, HOST, ip, Rig, STACK_MAC } from './rig/rig.ts'
 import { established, LINUX } from './rig/states.ts'
+import { pairSum } from './wire/trap-view.ts'
 
 const OTHER_MAC = Uint8Array.of(2, 9, 9, 9, 9, 9)
 const GROUP_MAC = Uint8Array.of(3, 9, 9, 9, 9, 9)
@@ -218,6 +219,42 @@ describe('IPv4 (RFC 791)', () => {
   })
 })
 
+describe('an echo request to the outside', () => {
+  test('goes up whole, with its identifier as the guest’s port', () => {
+    const rig = new Rig()
+    const frame = message(icmp.ECHO, 0, (77 << 16) | 5, [1, 2, 3])
+    receive(rig, frame)
+    expect([rig.lines(), drops(rig)]).toEqual([[], {}])
+    const [echo] = rig.echoes
+    expect([...echo!.text]).toEqual([...frame.subarray(TRANSPORT)])
+    expect([echo!.key[3], echo!.key[7], echo!.key[8]]).toEqual([GUEST, HOST, 77 << 16])
+  })
+
+  test.each([0, 1, 3, 56, 1473, 4000])(
+    'its reply of %i octets has the guest’s identifier',
+    (len) => {
+      const rig = new Rig()
+      receive(rig, message(icmp.ECHO, 0, (0xfffe << 16) | 9, []))
+      const { key } = rig.echoes[0]!
+      const reply = message(icmp.ECHO_REPLY, 0, (4711 << 16) | 9, new Uint8Array(len).fill(0xfd))
+      const octets = reply.subarray(TRANSPORT)
+      const at = rig.memory.bytes.length - 8192 // sendEchoReply borrows them
+      rig.memory.bytes.set(octets, at)
+      const neighbour = rig.stack.neighbours.find(key)
+      rig.stack.transmitter.sendEchoReply(key, neighbour, at, octets.length, rig.clock.now)
+      if (len <= 1472) {
+        const text = `echo reply, id ${0xfffe}, seq 9, length ${len}`
+        expect(rig.lines()).toEqual([`192.0.2.7 > 10.0.2.100: ${text}`])
+      } else {
+        // In fragments, which are summed as a whole.
+        const texts = rig.frames.map((frame) => [...frame.subarray(TRANSPORT)])
+        expect(texts.length).toBeGreaterThan(1)
+        expect(pairSum(texts.flat())).toBe(0xffff)
+      }
+    },
+  )
+})
+
 describe('an echo request (RFC 792)', () => {
   test.each([0, 1, 56, 57, 1400])('with %i octets of text is answered with them', (len) => {
     const rig = new Rig()
@@ -261,7 +298,7 @@ describe('an echo request (RFC 792)', () => {
   })
 
   test.each<[string, Uint8Array, keyof Drops]>([
-    ['for somebody else', message(icmp.ECHO, 0, 1), 'icmpUnwanted'],
+    ['for somebody else, with a code', message(icmp.ECHO, 1, 1), 'icmpUnwanted'],
     ['that is a reply', message(icmp.ECHO_REPLY, 0, 1, [], { dst: GATEWAY }), 'icmpUnwanted'],
     ['that is too short', packet(ipv4.ICMP, [8, 0, 247, 255], { dst: GATEWAY }), 'icmpMalformed'],
     [

@@ -101,6 +101,7 @@ export class Side implements Upper {
   }
 
   datagramArrives(): void {}
+  echoArrives(): void {}
 }
 
 /** Puts NOPs in the place of options of a SYN. */

@@ -64,6 +64,8 @@ export class Rig implements Upper {
   /** SYNs of the guest that wait for an answer. */
   readonly requests: SynRequest[] = []
   readonly datagrams: ReceivedDatagram[] = []
+  /** Echo requests to the outside: whole ICMP messages. */
+  readonly echoes: ReceivedDatagram[] = []
   /** Called with each datagram, while it is there. */
   onDatagram: ((datagram: Datagram) => void) | undefined
   readonly mtu: number
@@ -123,6 +125,11 @@ export class Rig implements Upper {
     const { key, at, len } = datagram
     this.datagrams.push({ key: key.slice(), text: this.memory.bytes.slice(at, at + len) as Octets })
     this.onDatagram?.(datagram)
+  }
+
+  echoArrives(echo: Datagram): void {
+    const { key, at, len } = echo
+    this.echoes.push({ key: key.slice(), text: this.memory.bytes.slice(at, at + len) as Octets })
   }
 
   // --- what the test calls ---

@@ -118,7 +118,11 @@ test('an answer may be given from within the SYN’s arrival', () => {
 
 test('nobody above: connections are refused, datagrams go nowhere', () => {
   const { rig, peer } = bench()
-  rig.stack.upper = { synArrives: (request) => request.refuse(), datagramArrives: () => {} }
+  rig.stack.upper = {
+    synArrives: (request) => request.refuse(),
+    datagramArrives: () => {},
+    echoArrives: () => {},
+  }
   peer.sends(SYN)
   peer.expects('R. 0:0(0) ack 1')
 })
