@@ -5,7 +5,8 @@
  *   2001:db8:1::1      2001:db8:1::254     2001:db8:2::80
  *   "host" ───────── veth ──────── "Internet", a network namespace that forwards nothing
  *
- * Processes, mounts, networks and the user `bench` are its own (prepare.sh). Its first process is the parent of all
+ * The host has a second link that leads nowhere, OTHER_LINK with 203.0.113.1 and 2001:db8:3::1; the Internet knows the
+ * way to these. Processes, mounts, networks and the user `bench` are its own (prepare.sh). Its first process is the parent of all
  * that is started in it; it ends when this process does, and everything ends with it.
  */
 import * as fs from 'node:fs'
@@ -18,10 +19,13 @@ import { type Ending, execute, Program } from '../../src/lab/program.ts'
 
 export const HOST = '192.0.2.1'
 export const HOST6 = '2001:db8:1::1'
+export const OTHER_LINK = 'other0'
+export const OTHER = '203.0.113.1'
+export const OTHER6 = '2001:db8:3::1'
 export const INTERNET = '198.51.100.80'
 export const INTERNET6 = '2001:db8:2::80'
 export const INTERNET_NAME = 'www.example.test'
-const NAME_SERVER = '198.51.100.53'
+export const NAME_SERVER = '198.51.100.53'
 
 const USER = 'bench'
 const UID = 2001
@@ -174,6 +178,10 @@ function joinNetworks({ childProcess }: Kit, internet: number): void {
   ip('link set host0 up')
   ip('route add default via 192.0.2.254')
   ip('-6 route add default via 2001:db8:1::254')
+  ip('link add other0 type bridge')
+  ip('addr add 203.0.113.1/24 dev other0')
+  ip('addr add 2001:db8:3::1/64 dev other0 nodad')
+  ip('link set other0 up')
 }
 
 function prepareInternet({ childProcess }: Kit): void {
@@ -182,6 +190,8 @@ function prepareInternet({ childProcess }: Kit): void {
   ip('addr add 192.0.2.254/24 dev inet0')
   ip('addr add 2001:db8:1::254/64 dev inet0 nodad')
   ip('link set inet0 up')
+  ip('route add 203.0.113.0/24 via 192.0.2.1')
+  ip('-6 route add 2001:db8:3::/64 via 2001:db8:1::1')
   for (const address of ['198.51.100.53/32', '198.51.100.80/32', '2001:db8:2::80/128']) {
     ip(`addr add ${address} dev lo`)
   }

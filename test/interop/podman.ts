@@ -31,8 +31,8 @@ export class Podman {
   }
 
   /** Runs a command in a container that is made for it. */
-  run(options: readonly string[], command: readonly string[]): Promise<string> {
-    return this.succeed(['run', '--rm', ...this.#mounts, ...options, IMAGE, ...command])
+  run(options: readonly string[], command: readonly string[], task?: Task): Promise<string> {
+    return this.succeed(['run', '--rm', ...this.#mounts, ...options, IMAGE, ...command], task)
   }
 
   /** A container that does nothing until it finds a file /exit. */

@@ -36,3 +36,11 @@ export function askUdp({ dgram, net }: Kit, host: string, port: number): Promise
     send()
   })
 }
+
+/** Serves one page; answers the port. */
+export function serveText({ http, listen }: Kit, text: string, host: string): Promise<number> {
+  return listen(
+    http.createServer((_request, response) => response.end(text)),
+    host,
+  )
+}
