@@ -10,17 +10,22 @@
  *  Setup. The host's net.ipv4.ping_group_range says who may have ping sockets. Where we may not, the guest
  *  is told that it is prohibited, each time: a raw socket would need privileges that we do not want.
  *
- *  Data. Sequence number and text go through as they are. Nothing is kept.
+ *  Data. Sequence number, text, TTL less one and DF go through as they are. Nothing is kept. What the host's
+ *  network says of a request is told to the guest (host-errors.ts).
  *
  *  Aging. A flow that carried nothing for a minute is closed (RFC 5508 REQ-2). At the limit the flow whose
  *  time-out is nearest makes room.
  */
 
+import type { LostPacket } from '../stack/flow-errors.ts'
 import { isIpv4, KEY_WORDS } from '../stack/flow-table.ts'
 import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
+import * as checksum from '../stack/wire/checksum.ts'
 import * as icmp from '../stack/wire/icmp.ts'
 import * as icmpv6 from '../stack/wire/icmpv6.ts'
+import * as ipv4 from '../stack/wire/ipv4.ts'
+import * as ipv6 from '../stack/wire/ipv6.ts'
 import type { Batch } from '../sys/batch.ts'
 import {
   AF_INET,
@@ -28,6 +33,7 @@ import {
   EACCES,
   EAGAIN,
   EPERM,
+  EPOLLERR,
   EPOLLET,
   EPOLLIN,
   IPPROTO_ICMP,
@@ -38,7 +44,9 @@ import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
 import { type GuestFlow, GuestFlows, type GuestKey, nameOf } from './guest-flows.ts'
 import { appearAs, type Host, isHostLoopback, translate } from './host.ts'
+import { keepErrors, type Sender } from './host-errors.ts'
 import { bindOutbound } from './outbound.ts'
+import { PathOptions } from './path-options.ts'
 import type { Handler } from './reactor.ts'
 
 /** RFC 5508 REQ-2: at least 60 s. */
@@ -72,9 +80,9 @@ export class EchoFlows {
   #open(echo: Datagram): EchoFlow | undefined {
     const { counters, reactor, stack } = this.#host
     this.#flows.makeRoom()
-    const fd = isIpv4(echo.key)
-      ? socket.socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
-      : socket.socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6)
+    const family = isIpv4(echo.key) ? AF_INET : AF_INET6
+    const protocol = family === AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6
+    const fd = socket.socket(family, SOCK_DGRAM, protocol)
     if (fd === -EACCES || fd === -EPERM) {
       stack.counters.drop.echoDenied++
       stack.refuseDatagram(echo, 'prohibited', reactor.now)
@@ -85,13 +93,14 @@ export class EchoFlows {
       stack.refuseDatagram(echo, 'net-unreachable', reactor.now)
       return undefined
     }
-    const flow = new EchoFlow(this.#host, this, fd, echo)
+    const flow = new EchoFlow(this.#host, this, fd, family, echo)
     if (fd < 0 || reactor.add(fd, EPOLLIN | EPOLLET, flow) < 0) {
       if (fd >= 0) io.close(fd)
       counters.resources++
       stack.counters.drop.echoLimit++
       return undefined
     }
+    keepErrors(fd, family)
     this.#flows.add(flow)
     counters.echoOpened++
     return flow
@@ -115,7 +124,7 @@ export class EchoFlows {
   }
 }
 
-export class EchoFlow implements Handler, GuestFlow {
+export class EchoFlow implements Handler, GuestFlow, Sender {
   token = -1
   isPending = false
   deadline: number = Infinity
@@ -124,33 +133,56 @@ export class EchoFlow implements Handler, GuestFlow {
   /** The guest's address and identifier; the host's address is written for each reply. */
   readonly key: Int32Array = new Int32Array(KEY_WORDS)
   readonly name: GuestKey
+  readonly family: number
+  readonly isDns = false
   neighbour: Neighbour
   readonly #host: Host
   readonly #flows: EchoFlows
   readonly #replyType: number
+  readonly #path = new PathOptions()
   #fd: number
 
-  constructor(host: Host, flows: EchoFlows, fd: number, echo: Datagram) {
+  constructor(host: Host, flows: EchoFlows, fd: number, family: number, echo: Datagram) {
     this.#host = host
     this.#flows = flows
     this.#fd = fd
+    this.family = family
     this.neighbour = echo.neighbour
     this.key.set(echo.key)
     this.name = nameOf(echo.key)
-    this.#replyType = isIpv4(echo.key) ? icmp.ECHO_REPLY : icmpv6.ECHO_REPLY
+    this.#replyType = family === AF_INET ? icmp.ECHO_REPLY : icmpv6.ECHO_REPLY
   }
 
-  /** The kernel writes its identifier and the checksum; what it does not take is lost. */
+  /** The kernel writes its identifier and the checksum. */
   send(echo: Datagram, to: socket.Endpoint): void {
     to.port = 0
-    socket.sendTo(this.#fd, this.#host.arena, echo.at, echo.len, to)
+    this.#path.follow(this.#fd, this.family, echo)
+    this.#host.errors.send(this.#fd, this, echo, to)
   }
 
-  ready(_events: number): void {
+  /** What an ICMP error quotes: the message, with the guest's identifier and the checksum that it had. */
+  describe(lost: LostPacket, at: number, len: number): boolean {
+    const { view } = this.#host.arena
+    if (!icmp.check(at, at + len)) return false
+    const identifier = this.key[8]! >>> 16
+    const before = (~icmp.checksum(view, at) & 0xffff) + (~icmp.identifier(view, at) & 0xffff)
+    const sum = ~checksum.fold(before + identifier) & 0xffff // RFC 1624 equation 3
+    lost.protocol = this.family === AF_INET ? ipv4.ICMP : ipv6.ICMPV6
+    lost.first = (view.getUint16(at) << 16) | sum
+    lost.second = (identifier << 16) | icmp.sequence(view, at)
+    lost.at = at + icmp.HEADER_LEN
+    lost.len = len - icmp.HEADER_LEN
+    return true
+  }
+
+  ready(events: number): void {
+    const { errors } = this.#host
+    if (events & EPOLLERR) errors.tell(this.#fd, this)
     const { batch } = this.#flows
     for (let turn = 0; turn < BATCHES; turn++) {
       const n = batch.receive(this.#fd, this.#host.arena)
       if (n === -EAGAIN) return
+      if (n < 0) errors.tell(this.#fd, this)
       for (let i = 0; i < n; i++) this.#arrived(batch, i)
       this.#flows.touch(this)
       if (n >= 0 && n < batch.most) return

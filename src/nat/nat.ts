@@ -12,6 +12,7 @@ import { DhcpResponder } from './dhcp-responder.ts'
 import { EchoFlows } from './echo-flow.ts'
 import { type Forwarder, type GuestEndpoint, TcpForward, UdpForward } from './forwards.ts'
 import type { Host, NatCounters, NatOptions } from './host.ts'
+import { HostErrors } from './host-errors.ts'
 import type { Reactor } from './reactor.ts'
 import { Resolvers } from './resolvers.ts'
 import { TcpFlow } from './tcp-flow.ts'
@@ -45,6 +46,7 @@ export class Nat implements Upper {
       reactor,
       options,
       counters: this.counters,
+      errors: new HostErrors({ arena, reactor, options, stack }),
       orphans: new Set(),
       resolvers: new Resolvers(),
       slices: new Slices(MAX_SLICES),

@@ -29,25 +29,21 @@
  *  Limits. At the most connections a SYN is answered with RST; without a descriptor for the socket too.
  */
 
-import type { Reason } from '../stack/icmp-errors.ts'
+import { isIpv4 } from '../stack/flow-table.ts'
 import * as tcp from '../stack/tcp/connection.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import {
-  EACCES,
+  AF_INET,
+  AF_INET6,
   EAGAIN,
   ECONNREFUSED,
-  EHOSTDOWN,
-  EHOSTUNREACH,
   EINPROGRESS,
-  ENETUNREACH,
-  EPERM,
   EPOLLERR,
   EPOLLET,
   EPOLLHUP,
   EPOLLIN,
   EPOLLOUT,
   EPOLLRDHUP,
-  ETIMEDOUT,
   IPPROTO_TCP,
   SOCK_STREAM,
   TCP_NODELAY,
@@ -55,7 +51,9 @@ import {
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
 import { type Host, translate } from './host.ts'
+import { keepErrors, reasonOf } from './host-errors.ts'
 import { bindTowards } from './outbound.ts'
+import { setHops } from './path-options.ts'
 import type { Handler } from './reactor.ts'
 
 const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
@@ -88,6 +86,8 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   /** The connection is gone, and what it left unread is still to be delivered. */
   #isOrphan = false
   #readSize = FIRST_READ
+  /** While the host is dialled, the socket keeps what the network says of it. */
+  #keepsErrors = false
 
   constructor(host: Host, fd: number) {
     this.#host = host
@@ -101,13 +101,19 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     const where = translate(host, request.key, endpoint)
     if (where === 'refused') return request.refuse()
     if (where === 'prohibited') return request.fail('prohibited', host.reactor.now)
-    const fd = socket.socket(socket.familyOf(endpoint), SOCK_STREAM)
+    const family = socket.familyOf(endpoint)
+    const fd = socket.socket(family, SOCK_STREAM)
     if (fd < 0) {
       host.counters.resources++
       return request.refuse()
     }
     socket.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+    if (where === 'direct') {
+      setHops(fd, family, request.ttl)
+      keepErrors(fd, family)
+    }
     const flow = new TcpFlow(host, fd)
+    flow.#keepsErrors = where === 'direct'
     flow.#request = request
     request.onGivenUp = () => flow.#release()
     host.counters.tcpOpened++
@@ -136,11 +142,12 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   #dialFailed(errno: number): void {
     const request = this.#request!
     this.#request = undefined
-    this.#host.counters.tcpDialsFailed++
+    const { counters, errors, reactor } = this.#host
+    counters.tcpDialsFailed++
+    const reason = errors.judgeDial(this.#fd, request.key) ?? reasonOf(errno)
     this.#release()
-    const reason = failureOf(errno)
     if (reason === undefined) request.refuse()
-    else request.fail(reason, this.#host.reactor.now)
+    else request.fail(reason, reactor.now)
   }
 
   // --- events of the socket ---
@@ -166,6 +173,8 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (error < 0) return this.#dialFailed(-error)
     const request = this.#request!
     this.#request = undefined
+    // From here on what the network says is a soft error (RFC 9293 §3.9.2.2): TCP tries again.
+    if (this.#keepsErrors) keepErrors(this.#fd, isIpv4(request.key) ? AF_INET : AF_INET6, false)
     this.#isWritable = true
     this.#isReadable = (events & EPOLLIN) !== 0
     this.#hasHungUp = (events & EPOLLRDHUP) !== 0
@@ -301,20 +310,3 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 }
 
 const endpoint = { words: new Int32Array(4), port: 0 }
-
-/** DESIGN §5: which ICMP error tells the guest of a dial that failed; undefined: a RST does. */
-function failureOf(errno: number): Reason | undefined {
-  switch (errno) {
-    case ENETUNREACH:
-      return 'net-unreachable'
-    case EHOSTUNREACH:
-    case EHOSTDOWN:
-    case ETIMEDOUT:
-      return 'host-unreachable'
-    case EACCES:
-    case EPERM:
-      return 'prohibited'
-    default:
-      return undefined
-  }
-}

@@ -8,39 +8,28 @@
  *  answer (REQ-8). Datagrams to the DNS address have a socket of their own, since what the name
  *  server answers has to look as if it came from there.
  *
- *  Data. Nothing is kept: a datagram goes out as it came, or is lost, as datagrams are.
+ *  Data. Nothing is kept: a datagram goes out as it came, with its TTL less one and its DF, or is lost, as
+ *  datagrams are; what the host's network says of it is told to the guest (host-errors.ts).
  *
  *  Aging. A flow that carried nothing for its time-out is closed (REQ-5: at least two minutes; DNS is
  *  over with its answer). At the limit the flow whose time-out is nearest makes room.
  */
 
+import type { LostPacket } from '../stack/flow-errors.ts'
 import { KEY_WORDS } from '../stack/flow-table.ts'
-import type { Reason } from '../stack/icmp-errors.ts'
 import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
-import * as icmp from '../stack/wire/icmp.ts'
-import * as icmpv6 from '../stack/wire/icmpv6.ts'
 import * as ipv4 from '../stack/wire/ipv4.ts'
 import * as udp from '../stack/wire/udp.ts'
 import { Batch } from '../sys/batch.ts'
-import {
-  AF_INET,
-  EAGAIN,
-  EPOLLERR,
-  EPOLLET,
-  EPOLLIN,
-  IP_RECVERR,
-  IPPROTO_IP,
-  IPPROTO_IPV6,
-  IPV6_RECVERR,
-  SOCK_DGRAM,
-} from '../sys/constants.ts'
+import { EAGAIN, EPOLLERR, EPOLLET, EPOLLIN, SOCK_DGRAM } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
-import { QueuedError, readErrorQueue } from '../sys/message.ts'
 import * as socket from '../sys/socket.ts'
 import { type GuestFlow, GuestFlows, type GuestKey, nameOf } from './guest-flows.ts'
 import { appearAs, appearAsDns, type Host, isHostLoopback, translate } from './host.ts'
+import { keepErrors, type Sender } from './host-errors.ts'
 import { bindOutbound, bindTowards } from './outbound.ts'
+import { PathOptions } from './path-options.ts'
 import type { Handler } from './reactor.ts'
 
 /** RFC 4787 REQ-5 recommends five minutes. */
@@ -107,8 +96,7 @@ export class UdpFlows {
       host.stack.refuseDatagram(datagram, 'net-unreachable', host.reactor.now)
       return undefined
     }
-    if (family === AF_INET) socket.setInt(fd, IPPROTO_IP, IP_RECVERR, 1)
-    else socket.setInt(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
+    keepErrors(fd, family)
     const flow = new UdpFlow(host, this, fd, family, datagram, isDns)
     flow.isLocal = isDns && isHostLoopback(this.#to.words)
     if (host.reactor.add(fd, EPOLLIN | EPOLLET, flow) < 0) {
@@ -139,7 +127,7 @@ export class UdpFlows {
   }
 }
 
-export class UdpFlow implements Handler, GuestFlow {
+export class UdpFlow implements Handler, GuestFlow, Sender {
   token = -1
   isPending = false
   deadline: number = Infinity
@@ -155,6 +143,7 @@ export class UdpFlow implements Handler, GuestFlow {
   neighbour: Neighbour
   readonly #host: Host
   readonly #flows: UdpFlows
+  readonly #path = new PathOptions()
   #fd: number
 
   constructor(
@@ -176,22 +165,29 @@ export class UdpFlow implements Handler, GuestFlow {
   }
 
   send(datagram: Datagram, to: socket.Endpoint): void {
-    const { arena } = this.#host
-    const n = socket.sendTo(this.#fd, arena, datagram.at, datagram.len, to)
-    // With IP_RECVERR the error of an earlier datagram comes first, and this one was not sent.
-    if (n < 0 && n !== -EAGAIN && this.#readErrors()) {
-      socket.sendTo(this.#fd, arena, datagram.at, datagram.len, to)
-    }
+    if (!this.isDns) this.#path.follow(this.#fd, this.family, datagram)
+    this.#host.errors.send(this.#fd, this, datagram, to)
+  }
+
+  /** RFC 768: what an ICMP error quotes. */
+  describe(lost: LostPacket, at: number, len: number): boolean {
+    lost.protocol = ipv4.UDP
+    lost.first = lost.key[8]!
+    lost.second = (udp.HEADER_LEN + len) << 16
+    lost.at = at
+    lost.len = len
+    return true
   }
 
   ready(events: number): void {
-    if (events & EPOLLERR) this.#readErrors()
+    const { errors } = this.#host
+    if (events & EPOLLERR) errors.tell(this.#fd, this)
     const { batch } = this.#flows
     for (let turn = 0; turn < BATCHES; turn++) {
       const n = batch.receive(this.#fd, this.#host.arena)
       if (n < 0) {
         if (n === -EAGAIN) return
-        this.#readErrors()
+        errors.tell(this.#fd, this)
         continue
       }
       for (let i = 0; i < n; i++) this.#arrived(batch, i)
@@ -212,59 +208,9 @@ export class UdpFlow implements Handler, GuestFlow {
     stack.transmitter.sendUdp(key, this.neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
   }
 
-  /** Takes the ICMP errors of the socket, and tells the guest. Were there any? */
-  #readErrors(): boolean {
-    const { arena, options, stack } = this.#host
-    const { now } = this.#host.reactor
-    const at = this.#flows.batch.at[0]!
-    let count = 0
-    for (; count < MAX_ERRORS; count++) {
-      const n = readErrorQueue(this.#fd, arena, at, ROOM, queuedError)
-      if (n < 0) break
-      const { destination, origin, type, code } = queuedError
-      const reason = reasonOf(origin, type, code)
-      if (reason === undefined) continue
-      if (this.isDns) appearAsDns(options, this.key)
-      else appearAs(options, this.key, destination)
-      const word = (udp.HEADER_LEN + n) << 16
-      stack.errors.aboutFlow(this.key, this.neighbour, ipv4.UDP, word, reason, now)
-    }
-    // The socket's own copy of the error, which the next call would give.
-    return socket.getError(this.#fd) < 0 || count > 0
-  }
-
   release(): void {
     this.#host.reactor.remove(this)
     io.close(this.#fd)
     this.#fd = -1
   }
 }
-
-const MAX_ERRORS = 64
-/** What the codes of ICMP destination unreachable say; all others: that the host is. */
-const REASONS: Readonly<Record<number, Reason>> = {
-  [icmp.NET_UNREACHABLE]: 'net-unreachable',
-  [icmp.PROTOCOL_UNREACHABLE]: 'protocol-unreachable',
-  [icmp.PORT_UNREACHABLE]: 'port-unreachable',
-  [icmp.NET_PROHIBITED]: 'prohibited',
-  [icmp.HOST_PROHIBITED]: 'prohibited',
-  [icmp.ADMINISTRATIVELY_PROHIBITED]: 'prohibited',
-}
-/** The same of ICMPv6. */
-const REASONS6: Readonly<Record<number, Reason>> = {
-  [icmpv6.NO_ROUTE]: 'net-unreachable',
-  [icmpv6.PROHIBITED]: 'prohibited',
-  [icmpv6.PORT_UNREACHABLE]: 'port-unreachable',
-}
-/** SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 (linux/errqueue.h). */
-const ORIGIN_ICMP = 2
-const ORIGIN_ICMP6 = 3
-
-/** Why a datagram did not arrive; undefined when the error says something else. */
-function reasonOf(origin: number, type: number, code: number): Reason | undefined {
-  if (origin === ORIGIN_ICMP && type === icmp.UNREACHABLE)
-    return REASONS[code] ?? 'host-unreachable'
-  if (origin !== ORIGIN_ICMP6 || type !== icmpv6.UNREACHABLE) return undefined
-  return REASONS6[code] ?? 'host-unreachable'
-}
-const queuedError = new QueuedError()

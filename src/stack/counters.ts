@@ -45,6 +45,10 @@ export interface Drops {
   dhcpMalformed: number
   /** No flow could be made for a datagram: a limit, or the host has no resources. */
   udpLimit: number
+  /** A datagram or echo request that the host's socket had no room for. */
+  hostFull: number
+  /** … that the host's kernel refused, for a reason that ICMP has no word for: port 0, say. */
+  hostRefused: number
   tcpMalformed: number
   tcpChecksum: number
   /** A segment for no connection; answered with a RST unless it is one. */
@@ -107,6 +111,8 @@ export function createCounters(): Counters {
       udpChecksum: 0,
       dhcpMalformed: 0,
       udpLimit: 0,
+      hostFull: 0,
+      hostRefused: 0,
       tcpMalformed: 0,
       tcpChecksum: 0,
       tcpNoConnection: 0,

@@ -2,7 +2,6 @@
  * ICMP errors to the guest, by what happened rather than by number: the same reason has one type and
  * code in IPv4 (RFC 792, 1812) and another in IPv6 (RFC 4443).
  */
-import { isIpv4 } from './flow-table.ts'
 import type { Memory } from './link.ts'
 import type { Neighbour } from './neighbours.ts'
 import { DEFAULT_TTL, type Transmitter } from './transmitter.ts'
@@ -19,6 +18,8 @@ export type Reason =
   | 'protocol-unreachable'
   /** Forbidden: by us, or by the host's rules. */
   | 'prohibited'
+  /** Not to be cut, and larger than the next link's MTU. */
+  | 'packet-too-big'
   | 'hop-limit'
   | 'reassembly-time'
 
@@ -29,6 +30,7 @@ const CODES4: Record<Reason, readonly [type: number, code: number]> = {
   'port-unreachable': [icmp.UNREACHABLE, icmp.PORT_UNREACHABLE],
   'protocol-unreachable': [icmp.UNREACHABLE, icmp.PROTOCOL_UNREACHABLE],
   prohibited: [icmp.UNREACHABLE, icmp.ADMINISTRATIVELY_PROHIBITED],
+  'packet-too-big': [icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED],
   'hop-limit': [icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED],
   'reassembly-time': [icmp.TIME_EXCEEDED, icmp.REASSEMBLY_EXCEEDED],
 }
@@ -40,11 +42,21 @@ const CODES6: Record<Reason, readonly [type: number, code: number]> = {
   'port-unreachable': [icmpv6.UNREACHABLE, icmpv6.PORT_UNREACHABLE],
   'protocol-unreachable': [icmpv6.PARAMETER_PROBLEM, icmpv6.UNRECOGNIZED_NEXT_HEADER],
   prohibited: [icmpv6.UNREACHABLE, icmpv6.PROHIBITED],
+  'packet-too-big': [icmpv6.PACKET_TOO_BIG, 0],
   'hop-limit': [icmpv6.TIME_EXCEEDED, icmpv6.HOP_LIMIT_EXCEEDED],
   'reassembly-time': [icmpv6.TIME_EXCEEDED, icmpv6.REASSEMBLY_EXCEEDED],
 }
 /** A parameter problem points at what is unknown: the next header of an IPv6 header. */
 const NEXT_HEADER_POINTER = 6
+
+/** Type and code by which IPv4 says it. */
+export const codes4 = (reason: Reason): readonly [type: number, code: number] => CODES4[reason]
+
+/** Type and code by which IPv6 says it, and the word behind them. */
+export function codes6(reason: Reason): readonly [type: number, code: number, word: number] {
+  const [type, code] = CODES6[reason]
+  return [type, code, type === icmpv6.PARAMETER_PROBLEM ? NEXT_HEADER_POINTER : 0]
+}
 
 export class IcmpErrors {
   readonly #memory: Memory
@@ -95,51 +107,6 @@ export class IcmpErrors {
     const out = transmitter.begin6(source, 0, dst, 0, neighbour, ICMPV6, all, DEFAULT_TTL)
     const word = type === icmpv6.PARAMETER_PROBLEM ? NEXT_HEADER_POINTER : 0
     return icmpv6.emit(this.#memory.view, out, type, code, word)
-  }
-
-  #aboutFlow6(
-    key: Int32Array,
-    neighbour: Neighbour,
-    protocol: number,
-    word: number,
-    reason: Reason,
-    now: number,
-  ): void {
-    const v = this.#memory.view
-    const quote = this.#begin6(key, neighbour, reason, ipv6.HEADER_LEN + 8)
-    const len = protocol === ipv4.UDP ? word >>> 16 : 20
-    const text = ipv6.emit(v, quote, len, protocol, DEFAULT_TTL, key, 0, key, 4)
-    v.setInt32(text, key[8]!)
-    v.setInt32(text + 4, word)
-    this.#transmitter.sendIcmp6(neighbour, quote - icmpv6.HEADER_LEN, text + 8, now)
-  }
-
-  /**
-   * About a packet of the flow `key` whose octets are gone: its headers are written anew. `word` is
-   * the second word of its transport header: TCP's sequence number, or UDP's length and checksum.
-   */
-  aboutFlow(
-    key: Int32Array,
-    neighbour: Neighbour,
-    protocol: number,
-    word: number,
-    reason: Reason,
-    now: number,
-  ): void {
-    if (!isIpv4(key)) return this.#aboutFlow6(key, neighbour, protocol, word, reason, now)
-    const [type, code] = CODES4[reason]
-    const { bytes, view: v } = this.#memory
-    const len = icmp.HEADER_LEN + ipv4.HEADER_LEN + 8
-    const transmitter = this.#transmitter
-    const out = transmitter.begin4(this.#source, key[3]!, neighbour, ipv4.ICMP, len, DEFAULT_TTL)
-    const quote = out + icmp.HEADER_LEN
-    const total = ipv4.HEADER_LEN + (protocol === ipv4.UDP ? word >>> 16 : 20)
-    const end = ipv4.emit(v, quote, total, 0, 0, DEFAULT_TTL, protocol, key[3]!, key[7]!)
-    v.setInt32(end, key[8]!)
-    v.setInt32(end + 4, word)
-    // The quote stands where it belongs: it is copied onto itself.
-    icmp.emitError(bytes, v, out, type, code, 0, quote, end + 8)
-    transmitter.sendComplete(neighbour, end + 8, now)
   }
 }
 

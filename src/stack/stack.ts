@@ -10,6 +10,7 @@
  * The host's side of every address is "here": the stack answers for every host there is.
  */
 import { type Counters, createCounters } from './counters.ts'
+import { FlowErrors } from './flow-errors.ts'
 import { IcmpErrors, type Reason } from './icmp-errors.ts'
 import { Ipv4Layer } from './ipv4-layer.ts'
 import { Ipv6Layer, type Ipv6Subnet } from './ipv6-layer.ts'
@@ -74,6 +75,7 @@ export class Stack {
   readonly tcp: Tcp
   readonly transmitter: Transmitter
   readonly errors: IcmpErrors
+  readonly flowErrors: FlowErrors
   readonly neighbours: Neighbours
   readonly pool: Pool
   upper: Upper = NOBODY
@@ -106,11 +108,14 @@ export class Stack {
       solicitSource: options.ipv6?.linkLocal ?? UNSPECIFIED,
     })
     const { transmitter } = this
-    this.errors = new IcmpErrors(memory, transmitter, gateway, options.ipv6?.gateway ?? UNSPECIFIED)
-    const { errors } = this
+    const gateway6 = options.ipv6?.gateway ?? UNSPECIFIED
+    this.errors = new IcmpErrors(memory, transmitter, gateway, gateway6)
+    this.flowErrors = new FlowErrors(memory, transmitter, gateway, gateway6)
+    const { errors, flowErrors } = this
     const onSyn = (request: SynRequest): void => this.upper.synArrives(request)
     this.tcp = new Tcp({
-      ...{ memory, pool, transmitter, errors, counters, mtu, limits, random, onSyn },
+      ...{ memory, pool, transmitter, counters, mtu, limits, random, onSyn },
+      errors: flowErrors,
       congestion: options.congestion,
     })
     const transport = new Transport({

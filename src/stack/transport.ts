@@ -6,6 +6,7 @@ import type { Neighbour } from './neighbours.ts'
 import type { Packet } from './packet.ts'
 import type { Tcp } from './tcp/tcp.ts'
 import * as checksum from './wire/checksum.ts'
+import * as ethernet from './wire/ethernet.ts'
 import * as icmp from './wire/icmp.ts'
 import * as ipv4 from './wire/ipv4.ts'
 import * as ipv6 from './wire/ipv6.ts'
@@ -27,6 +28,8 @@ export class Datagram {
   ipEnd = 0
   /** TTL or hop limit, as it came. */
   ttl = 0
+  /** It came in one packet, which nobody on its way may cut: DF, or IPv6. */
+  dontFragment = false
 }
 
 export interface TransportOptions {
@@ -58,7 +61,7 @@ export class Transport {
     }
     key[8] = this.#memory.view.getInt32(transport) // both ports, in their order
     if (tcp.receive(key, transport, end, now)) return
-    tcp.arrivesAtNobody(key, senderOf(packet))
+    tcp.arrivesAtNobody(key, senderOf(packet), this.#ttl(packet.at))
   }
 
   receiveUdp(packet: Packet): void {
@@ -93,7 +96,15 @@ export class Transport {
     d.ipAt = packet.at
     d.ipEnd = packet.end
     d.ttl = this.#ttl(packet.at)
+    d.dontFragment = this.#dontFragment(packet)
     return d
+  }
+
+  /** What was put together from fragments lies elsewhere than its last frame. */
+  #dontFragment({ at, frame }: Packet): boolean {
+    const { view } = this.#memory
+    if (at !== frame + ethernet.HEADER_LEN) return false
+    return ipv6.version(view, at) === 6 || ipv4.dontFragment(view, at)
   }
 
   #ttl(at: number): number {

@@ -7,8 +7,9 @@
  */
 import type { Counters } from '../counters.ts'
 import { Deadlines } from '../deadlines.ts'
+import { type FlowErrors, LostPacket, type Verdict } from '../flow-errors.ts'
 import { FlowTable, isIpv4 } from '../flow-table.ts'
-import type { IcmpErrors, Reason } from '../icmp-errors.ts'
+import type { Reason } from '../icmp-errors.ts'
 import type { Memory } from '../link.ts'
 import type { Neighbour } from '../neighbours.ts'
 import type { Pool } from '../pool.ts'
@@ -47,7 +48,7 @@ export interface TcpOptions {
   readonly memory: Memory
   readonly pool: Pool
   readonly transmitter: Transmitter
-  readonly errors: IcmpErrors
+  readonly errors: FlowErrors
   readonly counters: Counters
   readonly mtu: number
   readonly limits: TcpLimits
@@ -77,10 +78,12 @@ export class SynRequest {
   readonly sackPermitted: boolean
   readonly hasTimestamp: boolean
   readonly tsVal: number
+  /** TTL or hop limit that the guest's SYN had. */
+  readonly ttl: number
   /** Called when the guest gives the SYN up with a RST, or replaces it with another. */
   onGivenUp: (() => void) | undefined
 
-  constructor(tcp: Tcp, key: Int32Array, neighbour: Neighbour, seg: wire.Segment) {
+  constructor(tcp: Tcp, key: Int32Array, neighbour: Neighbour, seg: wire.Segment, ttl: number) {
     this.tcp = tcp
     this.key = key
     this.neighbour = neighbour
@@ -91,6 +94,7 @@ export class SynRequest {
     this.sackPermitted = seg.sackPermitted
     this.hasTimestamp = seg.hasTimestamp
     this.tsVal = seg.tsVal
+    this.ttl = ttl
   }
 
   /** The host answered: SYN-ACK with the next flush. */
@@ -106,12 +110,15 @@ export class SynRequest {
   }
 
   /**
-   * The host cannot be reached: an ICMP error with that reason, and no RST, which
+   * The host cannot be reached: an ICMP error that says why, and no RST, which
    * would hide it. The SYN's repetitions are answered by a new dial.
    */
-  fail(reason: Reason, now: number): void {
+  fail(why: Reason | Verdict, now: number): void {
     this.tcp.requests.delete(this)
-    this.tcp.options.errors.aboutFlow(this.key, this.neighbour, ipv4.TCP, this.irs, reason, now)
+    syn.key.set(this.key)
+    syn.first = this.key[8]!
+    syn.second = this.irs
+    this.tcp.options.errors.about(syn, this.neighbour, why, now)
   }
 
   /** Nobody waits for the answer any more; the guest's repeated SYN makes a new request. */
@@ -119,6 +126,11 @@ export class SynRequest {
     this.tcp.requests.delete(this)
   }
 }
+
+/** For one call: what an ICMP error quotes. */
+const syn = new LostPacket()
+syn.protocol = ipv4.TCP
+syn.headerLen = wire.HEADER_LEN
 
 export class Tcp {
   readonly memory: Memory
@@ -174,7 +186,7 @@ export class Tcp {
   }
 
   /** RFC 9293 §3.10.7.1 and §3.10.7.2: state CLOSED, and LISTEN for every host there is. */
-  arrivesAtNobody(key: Int32Array, neighbour: Neighbour): void {
+  arrivesAtNobody(key: Int32Array, neighbour: Neighbour, ttl: number): void {
     const seg = this.#seg
     const isSyn = (seg.ctl & (wire.SYN | wire.ACK | wire.RST | wire.FIN)) === wire.SYN
     const request = this.requests.get(key)
@@ -189,7 +201,7 @@ export class Tcp {
         this.counters.drop.tcpLimit++
         return emitReset(this, key, neighbour, seg)
       }
-      const fresh = new SynRequest(this, key.slice(), neighbour, seg)
+      const fresh = new SynRequest(this, key.slice(), neighbour, seg, ttl)
       this.requests.add(fresh)
       return this.options.onSyn(fresh)
     }
