@@ -12,7 +12,10 @@ export interface Congestion {
    * smoothed round trip, ms; negative before the first measurement.
    */
   onAck(acked: number, smss: number, now: number, rtt: number): void
-  /** Fast retransmit: one loss episode begins with `flightSize` octets out. */
+  /**
+   * Fast retransmit: one loss episode begins with `flightSize` octets out. Octets that wait behind a
+   * hole count there and have long left the network: what the window let out is the most that counts.
+   */
   onLoss(flightSize: number, smss: number): void
   /** The retransmission timer went off. */
   onTimeout(flightSize: number, smss: number): void
@@ -48,18 +51,28 @@ export class Reno implements Congestion {
   }
 
   onAck(acked: number, smss: number): void {
-    if (this.cwnd < this.ssthresh) this.cwnd += acked
-    else this.cwnd += Math.max(1, (acked * smss) / this.cwnd)
+    if (this.cwnd < this.ssthresh) {
+      const grown = Math.min(acked, this.ssthresh - this.cwnd)
+      this.cwnd += grown
+      acked -= grown
+      if (acked === 0) return
+    }
+    this.cwnd += Math.max(1, (acked * smss) / this.cwnd)
   }
 
   onLoss(flightSize: number, smss: number): void {
-    this.ssthresh = Math.max(flightSize / 2, 2 * smss) // RFC 5681 equation (4)
+    this.#reduce(flightSize, smss)
     this.cwnd = this.ssthresh
   }
 
   onTimeout(flightSize: number, smss: number): void {
-    this.ssthresh = Math.max(flightSize / 2, 2 * smss)
+    this.#reduce(flightSize, smss)
     this.cwnd = smss // RFC 5681 §3.1: the loss window
+  }
+
+  /** RFC 5681 equation (4). */
+  #reduce(flightSize: number, smss: number): void {
+    this.ssthresh = Math.max(Math.min(flightSize, this.cwnd) / 2, 2 * smss)
   }
 
   onUnused(): void {}

@@ -98,7 +98,7 @@ export class Cubic implements Congestion {
     const { cwnd } = this
     this.wMax = cwnd < this.wMax ? (cwnd * (1 + BETA)) / 2 : cwnd
     this.cwndPrior = cwnd
-    this.ssthresh = Math.max(flightSize * BETA, 2 * smss)
+    this.ssthresh = Math.max(Math.min(flightSize, cwnd) * BETA, 2 * smss)
     this.epochAt = -1
   }
 

@@ -231,7 +231,7 @@ function takeSack(c: Connection, seg: wire.Segment): void {
   for (let i = 0; i < seg.sackCount; i++) {
     const left = seg.sack[2 * i]!
     const right = seg.sack[2 * i + 1]!
-    if (seq.lt(left, floor) || seq.ge(left, right) || seq.gt(right, c.sndNxt)) continue
+    if (seq.le(left, floor) || seq.ge(left, right) || seq.gt(right, c.sndNxt)) continue
     c.scoreboard.add(left, right)
   }
 }
@@ -246,6 +246,8 @@ function newAck(c: Connection, seg: wire.Segment, now: number): void {
   if (isFinAcked) acked--
   c.sendQueue.drop(Math.min(acked, c.sendQueue.length))
   c.scoreboard.acknowledge(c.sndUna)
+  // It asks for what it had SACKed: it has forgotten that, as RFC 2018 §8 lets it.
+  if (c.scoreboard.edges[0] === c.sndUna) c.scoreboard.clear()
   c.highRxt = seq.max(c.highRxt, c.sndUna)
   c.lostBelow = seq.max(c.lostBelow, c.sndUna)
   measure(c, seg, now)

@@ -50,8 +50,9 @@ function retransmissionTimeout(c: Connection, now: number): void {
   } else {
     c.congestion.cwnd = c.smss
   }
-  // All that is out counts as lost; SACKed octets may have been forgotten (RFC 2018 §8).
-  c.scoreboard.clear()
+  // All that is out and not SACKed counts as lost. Deviates from RFC 2018 §8, which forgets what was
+  // SACKed too: `newAck` notices a guest that has (RFC 6675 §5.1). See 'what was SACKed is not sent
+  // again after a time-out'.
   c.recovery = 'timeout'
   c.recover = c.sndNxt
   c.lostBelow = c.sndNxt

@@ -1,13 +1,15 @@
 /**
- * One direction of a bad link: frames are lost, doubled, overtake each other, are late, and queue
- * before a bottleneck that holds only so many. Everything by a seed.
+ * One direction of a bad link: frames are lost, doubled, damaged, overtake each other, are late, and
+ * queue before a bottleneck that holds only so many. Everything by a seed.
  */
-import type { Octets } from './frames.ts'
+import { IP, type Octets } from './frames.ts'
 
 export interface LinkOptions {
   /** Probabilities, 0 to 1. */
   loss?: number
   duplication?: number
+  /** That one bit of its IP packet is another; Ethernet's own check would drop what is before. */
+  corruption?: number
   /** That a frame waits up to `jitter` ms longer, and so is overtaken. */
   reordering?: number
   /** One way, ms. */
@@ -28,6 +30,7 @@ interface Travelling {
 export class LossyLink {
   sent = 0
   lost = 0
+  damaged = 0
   overflowed = 0
   readonly #options: Required<LinkOptions>
   readonly #random: () => number
@@ -43,6 +46,7 @@ export class LossyLink {
       ...{
         loss: 0,
         duplication: 0,
+        corruption: 0,
         reordering: 0,
         delay: 5,
         jitter: 5,
@@ -59,15 +63,22 @@ export class LossyLink {
   }
 
   send(frame: Octets, now: number): void {
-    const { loss, duplication, rate, queue } = this.#options
+    const { loss, duplication, corruption, rate, queue } = this.#options
     this.sent++
     if (this.#chance(loss)) return void this.lost++
     while (this.#passing.length > 0 && this.#passing[0]! <= now) this.#passing.shift()
     if (this.#passing.length >= queue) return void this.overflowed++
     this.#freeAt = Math.max(this.#freeAt, now) + frame.length / rate
     if (this.#freeAt > now) this.#passing.push(this.#freeAt)
+    if (corruption > 0 && this.#chance(corruption)) this.#damage(frame)
     this.#travel(frame, this.#freeAt)
     if (this.#chance(duplication)) this.#travel(frame, this.#freeAt)
+  }
+
+  #damage(frame: Octets): void {
+    this.damaged++
+    const bit = (this.#random() >>> 0) % (8 * (frame.length - IP))
+    frame[IP + (bit >>> 3)]! ^= 1 << (bit & 7)
   }
 
   #travel(frame: Octets, from: number): void {

@@ -22,6 +22,14 @@ describe('Reno (RFC 5681)', () => {
     expect(reno.cwnd).toBe(16_000)
   })
 
+  test('leaves slow start at ssthresh, also within one ACK (§3.1)', () => {
+    const reno = new Reno(1000)
+    reno.ssthresh = 12_000
+    reno.onAck(10_000, 1000)
+    expect(reno.cwnd).toBeGreaterThanOrEqual(12_000)
+    expect(reno.cwnd).toBeLessThan(13_000)
+  })
+
   test('grows by about a segment a round trip in congestion avoidance (§3.1)', () => {
     const reno = new Reno(1000)
     reno.ssthresh = reno.cwnd
@@ -40,6 +48,7 @@ describe('Reno (RFC 5681)', () => {
 
   test('goes to half of what is in flight at a loss, two segments at least (§3.2, equation 4)', () => {
     const reno = new Reno(1000)
+    reno.cwnd = 40_000
     reno.onLoss(20_000, 1000)
     expect([reno.cwnd, reno.ssthresh]).toEqual([10_000, 10_000])
     reno.onLoss(2000, 1000)
@@ -48,7 +57,17 @@ describe('Reno (RFC 5681)', () => {
 
   test('goes to one segment at a time-out (§3.1)', () => {
     const reno = new Reno(1000)
+    reno.cwnd = 20_000
     reno.onTimeout(20_000, 1000)
     expect([reno.cwnd, reno.ssthresh]).toEqual([1000, 10_000])
+  })
+
+  test('does not take for the network’s what waits behind a hole, and is more than the window', () => {
+    const reno = new Reno(1000)
+    reno.cwnd = 20_000
+    reno.onLoss(500_000, 1000)
+    expect(reno.cwnd).toBe(10_000)
+    reno.onTimeout(500_000, 1000)
+    expect(reno.ssthresh).toBe(5000)
   })
 })

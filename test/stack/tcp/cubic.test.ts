@@ -42,6 +42,13 @@ describe('a loss', () => {
     expect([cubic.cwnd, cubic.ssthresh]).toEqual([2 * SMSS, 2 * SMSS])
   })
 
+  test('does not take for the network’s what waits behind a hole, and is more than the window', () => {
+    const cubic = new Cubic(SMSS)
+    cubic.cwnd = 20 * SMSS
+    cubic.onLoss(500 * SMSS, SMSS)
+    expect(cubic.cwnd).toBeCloseTo(14 * SMSS)
+  })
+
   test('is remembered as W_max; a second one below it leaves more room to others (§4.7)', () => {
     const cubic = lost(100)
     expect(cubic.wMax).toBe(100 * SMSS)
