@@ -17,6 +17,7 @@ import { macAddressOf } from '../tap/configure.ts'
 import { Tap } from '../tap/tap.ts'
 import { ipv6Subnet, type SubnetAddresses } from './addresses.ts'
 import { ForwardTable } from './forward-table.ts'
+import { MIN_MTU } from './limits.ts'
 import { statsOf } from './stats.ts'
 import type { Stats } from './types.ts'
 
@@ -63,7 +64,8 @@ export class DataPlane implements Handler {
 
   /** `onGone` is called when the TAP will never give a frame again. */
   constructor(attached: AttachedTap, options: PlaneOptions, onGone: (error: Error) => void) {
-    const { mtu, subnet, addresses } = options
+    const { subnet, addresses } = options
+    const mtu = Math.max(options.mtu, MIN_MTU)
     const ipv6 = options.ipv6 ? ipv6Subnet(options.dns) : undefined
     const arena = new Arena(MEMORY)
     this.reactor = new Reactor()

@@ -4,7 +4,7 @@
  */
 import { addressesOf } from '../engine/addresses.ts'
 import { type ErrorCode, SlipwayError } from '../engine/errors.ts'
-import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU, MAX_PREFIX } from '../engine/limits.ts'
+import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU, MAX_PREFIX, MIN_MTU } from '../engine/limits.ts'
 import { type Family, outboundAddress } from '../engine/outbound.ts'
 import type { Forward, NetworkOptions } from '../engine/types.ts'
 import { formatIpv4, isIn, parse, parseIpv4, parseMac } from '../stack/wire/address.ts'
@@ -64,7 +64,6 @@ export interface ForwardOptions {
   readonly guestPort: number
 }
 
-const MIN_MTU = 68
 const MAX_INT = 0x7fffffff
 /** PATH_MAX of <linux/limits.h>, without the NUL that ends it. */
 const MAX_PATH = 4095

@@ -43,9 +43,12 @@ import {
   EPOLLHUP,
   EPOLLIN,
   EPOLLOUT,
+  EPOLLPRI,
   EPOLLRDHUP,
   IPPROTO_TCP,
+  SO_OOBINLINE,
   SOCK_STREAM,
+  SOL_SOCKET,
   TCP_NODELAY,
 } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
@@ -56,7 +59,7 @@ import { bindTowards } from './outbound.ts'
 import { setHops } from './path-options.ts'
 import type { Handler } from './reactor.ts'
 
-const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+const EVENTS = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET
 
 /** Fairness: octets that one flow reads from its socket before another has its turn. */
 const READ_BUDGET = 512 * 1024
@@ -78,8 +81,8 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   #isWritable = false
   /** recv() gave 0: the host has sent its last octet. */
   #isHostDone = false
-  /** The peer's FIN or a RST is in the socket: a short read is not the end of what is there. */
-  #hasHungUp = false
+  /** The peer's FIN, a RST or an urgent mark is in the socket: a short read is not the end of what is there. */
+  #hasMore = false
   /** The guest's FIN waits for what is unread before it. */
   #isGuestDone = false
   #isShutdown = false
@@ -107,7 +110,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       host.counters.resources++
       return request.refuse()
     }
-    socket.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+    setOptions(fd)
     if (where === 'direct') {
       setHops(fd, family, request.ttl)
       keepErrors(fd, family)
@@ -130,7 +133,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     fd: number,
     open: (user: tcp.ConnectionUser) => tcp.Connection,
   ): TcpFlow {
-    socket.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+    setOptions(fd)
     const flow = new TcpFlow(host, fd)
     host.counters.tcpOpened++
     flow.#connection = open(flow)
@@ -154,7 +157,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   ready(events: number): void {
     if (this.#request !== undefined) return this.#dialed(events)
-    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) this.#hasHungUp = true
+    if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) this.#hasMore = true
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) this.#isReadable = true
     if (events & EPOLLOUT) this.#isWritable = true
     if (events & EPOLLERR && this.#isOver()) return this.#hostFailed()
@@ -177,7 +180,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (this.#keepsErrors) keepErrors(this.#fd, isIpv4(request.key) ? AF_INET : AF_INET6, false)
     this.#isWritable = true
     this.#isReadable = (events & EPOLLIN) !== 0
-    this.#hasHungUp = (events & EPOLLRDHUP) !== 0
+    this.#hasMore = (events & (EPOLLPRI | EPOLLRDHUP)) !== 0
     this.#connection = request.accept(this, this.#host.reactor.now)
   }
 
@@ -204,7 +207,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
         else {
           this.#readSize = Math.max(FIRST_READ, this.#readSize >> 1)
           // A short read of a stream emptied it (epoll(7)), unless its end is behind it.
-          if (!this.#hasHungUp) this.#isReadable = false
+          if (!this.#hasMore) this.#isReadable = false
         }
       } else if (n === 0) {
         this.#isHostDone = true
@@ -224,9 +227,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   /** A quarter of the buffer at a time: one large read wakes the host's sender once. */
   writable(c: tcp.Connection): void {
-    if (!this.#isReadable) return
-    const { reactor, stack } = this.#host
-    if (tcp.sendRoom(c) >= stack.tcp.limits.sendBuffer / 4) reactor.again(this)
+    if (this.#isReadable && tcp.sendRoom(c) >= tcp.sendLimit(c) / 4) this.#host.reactor.again(this)
   }
 
   // --- guest to host ---
@@ -307,6 +308,12 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (this.#fd >= 0) socket.linger0(this.#fd)
     this.#release()
   }
+}
+
+/** Octets go on as they come, urgent ones in their place (RFC 6093 §5). */
+function setOptions(fd: number): void {
+  socket.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+  socket.setInt(fd, SOL_SOCKET, SO_OOBINLINE, 1)
 }
 
 const endpoint = { words: new Int32Array(4), port: 0 }

@@ -14,11 +14,14 @@ import type { Memory } from './link.ts'
 import { CHUNK, type Pool } from './pool.ts'
 import type { Slices } from './slices.ts'
 
+const HOLE = -1
+
 export class OctetQueue {
   /** Octets from the oldest to the newest, holes included. */
   length = 0
   readonly #memory: Memory
   readonly #pool: Pool
+  /** Where each chunk is, or HOLE: what came ahead of its turn has chunks only where it is. */
   readonly #chunks: number[] = []
   /** Where in the first chunk octet 0 is. */
   #first = 0
@@ -29,29 +32,23 @@ export class OctetQueue {
   }
 
   /**
-   * Makes places for octets [0, end), or for as many of them as the pool has chunks for, beside the
-   * `left` that it keeps. Says for how many.
+   * Makes places for octets [from, end), or for as many of them as the pool has chunks for, beside the
+   * `left` that it keeps. Says where they end.
    */
-  grow(end: number, left = 0): number {
+  grow(from: number, end: number, left = 0): number {
     const chunks = this.#chunks
-    while (chunks.length * CHUNK - this.#first < end) {
+    const last = Math.ceil((this.#first + end) / CHUNK)
+    for (let i = Math.floor((this.#first + from) / CHUNK); i < last; i++) {
+      while (chunks.length <= i) chunks.push(HOLE)
+      if (chunks[i] !== HOLE) continue
       const chunk = this.#pool.take(left)
-      if (chunk < 0) break
-      chunks.push(chunk)
+      if (chunk < 0) return Math.max(from, i * CHUNK - this.#first)
+      chunks[i] = chunk
     }
-    return Math.min(end, chunks.length * CHUNK - this.#first)
+    return end
   }
 
-  /** Makes places for octets [0, end). False, and nothing is changed, when the pool has too few chunks. */
-  reserve(end: number): boolean {
-    const chunks = this.#chunks
-    const before = chunks.length
-    if (this.grow(end) === end) return true
-    while (chunks.length > before) this.#pool.give(chunks.pop()!)
-    return false
-  }
-
-  /** Copies `len` octets of memory to `offset`; `reserve` came before. */
+  /** Copies `len` octets of memory to `offset`; `grow` came before. */
   write(offset: number, at: number, len: number): void {
     const bytes = this.#memory.bytes
     let place = this.#first + offset
@@ -82,7 +79,7 @@ export class OctetQueue {
 
   /** Adds free places behind the newest octet to `into`, at most `len` octets or what the pool has; `commit` follows. */
   room(len: number, into: Slices): void {
-    const end = this.grow(this.length + len, this.#pool.forReceiving)
+    const end = this.grow(this.length, this.length + len, this.#pool.forReceiving)
     this.slices(this.length, end - this.length, into)
   }
 
@@ -91,7 +88,7 @@ export class OctetQueue {
     this.length += len
     if (this.length === 0) return this.clear()
     const needed = Math.ceil((this.#first + this.length) / CHUNK)
-    while (this.#chunks.length > needed) this.#pool.give(this.#chunks.pop()!)
+    while (this.#chunks.length > needed) this.#give(this.#chunks.pop()!)
   }
 
   /** Forgets the oldest `len` octets. */
@@ -100,7 +97,7 @@ export class OctetQueue {
     if (this.length <= 0) return this.clear()
     this.#first += len
     while (this.#first >= CHUNK) {
-      this.#pool.give(this.#chunks.shift()!)
+      this.#give(this.#chunks.shift()!)
       this.#first -= CHUNK
     }
   }
@@ -112,8 +109,12 @@ export class OctetQueue {
   }
 
   clear(): void {
-    while (this.#chunks.length > 0) this.#pool.give(this.#chunks.pop()!)
+    while (this.#chunks.length > 0) this.#give(this.#chunks.pop()!)
     this.length = 0
     this.#first = 0
+  }
+
+  #give(chunk: number): void {
+    if (chunk !== HOLE) this.#pool.give(chunk)
   }
 }

@@ -40,6 +40,15 @@ export class Pool {
     return this.#at + CHUNK * this.#fresh++
   }
 
+  /**
+   * How much of a buffer one of many may fill: the less is free, the less. So a few may have whole
+   * buffers, thousands that nobody reads leave a chunk for each, and none of them stops the others.
+   */
+  share(buffer: number): number {
+    const free = this.free / this.size
+    return Math.min(buffer, Math.max(CHUNK, Math.floor(buffer * free * free * free)))
+  }
+
   give(chunk: number): void {
     this.#chunks[this.#returned++] = chunk
     this.free++

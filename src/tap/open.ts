@@ -5,7 +5,7 @@
  * it is in its own namespaces again whenever other code runs.
  */
 import { close } from '../sys/io.ts'
-import { type AttachedTap, type AttachOptions, adopt, attach } from './attach.ts'
+import { type AttachedTap, type AttachOptions, adopt, attach, detach } from './attach.ts'
 import { type Configuration, configure } from './configure.ts'
 import { type NamespaceTarget, openInside, type Way } from './enter.ts'
 import { isInterfaceName } from './interface-request.ts'
@@ -34,11 +34,13 @@ export async function openTap(
   }
   if (!isInterfaceName(name)) throw new TypeError(`not a name of an interface: ${name}`)
   const { tun, socket } = await openInside(target, configuration !== undefined, options.way)
+  let attached: AttachedTap | undefined
   try {
-    const attached = attach(tun, name, options)
+    attached = attach(tun, name, options)
     if (configuration) configure(socket, attached.name, configuration)
     return attached
   } catch (error) {
+    if (attached !== undefined) detach(attached) // a TAP that was there before stays
     close(tun)
     throw error
   } finally {

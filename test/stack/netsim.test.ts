@@ -128,7 +128,8 @@ test('whatever the link, the options, the buffers and the readers are like', () 
   )
   const anything = fc.record({
     seed: fc.integer(),
-    loss: fc.constantFrom(0, 0.01, 0.05, 0.2),
+    // At 0.2 one SYN in 50,000 is given up with all its repetitions.
+    loss: fc.constantFrom(0, 0.01, 0.05, 0.1),
     duplication: fc.constantFrom(0, 0.05, 0.3),
     reordering: fc.constantFrom(0, 0.1, 0.5),
     delay: fc.constantFrom(0, 1, 20, 100),

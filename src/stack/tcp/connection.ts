@@ -244,10 +244,12 @@ export function touch(c: Connection): void {
   c.tcp.touched.push(c)
 }
 
+/** How many octets the send queue may have at the moment. */
+export const sendLimit = (c: Connection): number => c.tcp.pool.share(c.tcp.limits.sendBuffer)
+
 /** How many octets the send queue takes at the moment. */
 export function sendRoom(c: Connection): number {
-  if (c.finQueued) return 0
-  return Math.max(0, c.tcp.limits.sendBuffer - c.sendQueue.length)
+  return c.finQueued ? 0 : Math.max(0, sendLimit(c) - c.sendQueue.length)
 }
 
 /** Adds free places of the send queue to `into`, for `sent` to follow. */

@@ -372,7 +372,7 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
   }
   const left = seg.textLen - taken
   if (left > 0) {
-    const kept = queued.grow(c.rcvQueued + left) - c.rcvQueued
+    const kept = queued.grow(c.rcvQueued, c.rcvQueued + left) - c.rcvQueued
     queued.write(c.rcvQueued, seg.text + taken, kept)
     c.rcvQueued += kept
     if (kept < left) {
@@ -404,10 +404,17 @@ function noteAck(c: Connection, seg: wire.Segment, now: number): void {
 
 /** Text beyond a hole: kept, and reported at once (RFC 5681 §4.2). */
 function receiveAhead(c: Connection, seg: wire.Segment, now: number): void {
+  const { pool, counters } = c.tcp
   const offset = c.rcvQueued + seq.diff(seg.seq, c.rcvNxt)
-  const end = seq.add(seg.seq, seg.textLen)
-  if (!c.recvQueue.reserve(offset + seg.textLen)) c.tcp.counters.drop.tcpNoMemory++
-  else if (c.assembler.add(seg.seq, end)) c.recvQueue.write(offset, seg.text, seg.textLen)
+  // What fills the hole must find a chunk, however much is ahead.
+  const end = c.recvQueue.grow(offset, offset + seg.textLen, pool.forReceiving >> 1)
+  const kept = end - offset
+  if (kept < seg.textLen) counters.drop.tcpNoMemory++
+  if (kept > 0 && c.assembler.add(seg.seq, seq.add(seg.seq, kept))) {
+    c.recvQueue.write(offset, seg.text, kept)
+  } else {
+    c.recvQueue.commit(0)
+  }
   emitAck(c, now)
 }
 

@@ -228,7 +228,7 @@ function acknowledged(c: Connection): void {
  */
 function nextWindow(c: Connection): number {
   const { pool, limits } = c.tcp
-  const most = pool.free > pool.size / 4 ? limits.receiveBuffer : limits.receiveBuffer / 16
+  const most = pool.share(limits.receiveBuffer)
   const offered = rcvWnd(c)
   const free = Math.min(most - c.rcvQueued, 65535 << c.rcvWindShift)
   return free - offered >= Math.min(most / 2, c.smss) ? free : offered

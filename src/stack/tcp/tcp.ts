@@ -28,7 +28,7 @@ import {
 } from './connection.ts'
 import { Cubic } from './cubic.ts'
 import { segmentArrives } from './input.ts'
-import { isnOf } from './isn.ts'
+import { halfSipHash, isnOf } from './isn.ts'
 import { emitReset, emitResetFor, output } from './output.ts'
 import * as seq from './seq.ts'
 import { timeout, updateDeadline } from './timers.ts'
@@ -150,6 +150,7 @@ export class Tcp {
   readonly #mms6: number
   readonly #seg: wire.Segment = new wire.Segment()
   readonly #secret: Int32Array
+  readonly #tsSecret: Int32Array
   readonly #timeWait: Connection[] = []
 
   constructor(options: TcpOptions) {
@@ -163,6 +164,7 @@ export class Tcp {
     this.connections = new FlowTable(options.random())
     this.requests = new FlowTable(options.random())
     this.#secret = Int32Array.of(options.random(), options.random())
+    this.#tsSecret = Int32Array.of(options.random(), options.random())
   }
 
   /**
@@ -259,7 +261,9 @@ export class Tcp {
     const c = new Connection(this, user, key, neighbour)
     c.iss = isnOf(this.#secret, key, now)
     c.sndUna = c.sndNxt = c.lostBelow = c.highRxt = c.recover = c.iss
-    c.tsOffset = this.options.random()
+    // Of the addresses and ports, too: a 4-tuple that is used again goes on, or PAWS would drop its SYN
+    // (RFC 7323 §7.1).
+    c.tsOffset = halfSipHash(this.#tsSecret, key)
     c.heardAt = now
     c.synDue = true
     this.connections.add(c)
@@ -366,7 +370,7 @@ export function agreeOnOptions(
   }
   // Eff.snd.MSS (RFC 9293 §3.7.1), from which the options of each segment are taken off.
   const most = Math.min(Math.max(mss, MIN_MSS), c.tcp.linkMss(c.key))
-  c.smss = most - (hasTimestamp ? 12 : 0)
+  c.smss = Math.max(1, most - (hasTimestamp ? 12 : 0))
   c.congestion = c.tcp.options.congestion === 'reno' ? new Reno(c.smss) : new Cubic(c.smss)
   c.hasWindScale = windShift >= 0
   if (c.hasWindScale) {
