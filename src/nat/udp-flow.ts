@@ -41,6 +41,8 @@ const BATCH = 32
 /** Fairness: batches of one flow before another has its turn. */
 const BATCHES = 4
 const ROOM = 65536
+/** MAXNS of <resolv.h>: as many are asked in turn. */
+const MAX_SERVERS = 3
 
 export class UdpFlows {
   readonly #host: Host
@@ -144,6 +146,8 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
   readonly #host: Host
   readonly #flows: UdpFlows
   readonly #path = new PathOptions()
+  /** Of DNS: the servers that were asked. What others say is not the name server's answer. */
+  readonly #asked: socket.Endpoint[] = []
   #fd: number
 
   constructor(
@@ -165,8 +169,19 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
   }
 
   send(datagram: Datagram, to: socket.Endpoint): void {
-    if (!this.isDns) this.#path.follow(this.#fd, this.family, datagram)
+    if (this.isDns) this.#noteServer(to)
+    else this.#path.follow(this.#fd, this.family, datagram)
     this.#host.errors.send(this.#fd, this, datagram, to)
+  }
+
+  #noteServer(to: socket.Endpoint): void {
+    if (this.#wasAsked(to)) return
+    if (this.#asked.length >= MAX_SERVERS) this.#asked.shift()
+    this.#asked.push({ words: to.words.slice(), port: to.port })
+  }
+
+  #wasAsked({ words, port }: socket.Endpoint): boolean {
+    return this.#asked.some((one) => one.port === port && one.words.every((w, i) => w === words[i]))
   }
 
   /** RFC 768: what an ICMP error quotes. */
@@ -202,9 +217,13 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
     const { options, stack, reactor } = this.#host
     const peer = batch.peers[i]!
     const { key } = this
-    if (!this.isDns && !options.hostLoopback && isHostLoopback(peer.words)) return
-    if (this.isDns) appearAsDns(options, key)
-    else appearAs(options, key, peer)
+    if (this.isDns) {
+      if (!this.#wasAsked(peer)) return void stack.counters.drop.dnsStranger++
+      appearAsDns(options, key)
+    } else {
+      if (!options.hostLoopback && isHostLoopback(peer.words)) return
+      appearAs(options, key, peer)
+    }
     stack.transmitter.sendUdp(key, this.neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
   }
 

@@ -49,6 +49,8 @@ export interface Drops {
   hostFull: number
   /** … that the host's kernel refused, for a reason that ICMP has no word for: port 0, say. */
   hostRefused: number
+  /** An answer to a question of DNS from somebody who was not asked. */
+  dnsStranger: number
   tcpMalformed: number
   tcpChecksum: number
   /** A segment for no connection; answered with a RST unless it is one. */
@@ -113,6 +115,7 @@ export function createCounters(): Counters {
       udpLimit: 0,
       hostFull: 0,
       hostRefused: 0,
+      dnsStranger: 0,
       tcpMalformed: 0,
       tcpChecksum: 0,
       tcpNoConnection: 0,

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { serveDns } from '../../src/lab/dns-server.ts'
-import { DNS, has, inWorlds, peer } from './lab.ts'
+import { DNS, HOST_ADDRESS, has, inWorlds, peer } from './lab.ts'
 
 const RECORDS = {
   'one.example': ['192.0.2.1'],
@@ -61,6 +61,39 @@ inWorlds((lab) => {
       port,
     )
     expect(outcome).not.toBe('connected')
+  })
+
+  // libslirp takes an answer from anybody.
+  test.skipIf(peer)('what somebody says who was not asked is no answer', async () => {
+    const strangers = await lab.host.run(async ({ dgram, bind, keep }, host) => {
+      const stranger = dgram.createSocket('udp4')
+      await bind(stranger, host)
+      const server = dgram.createSocket('udp4')
+      await bind(server, '127.0.0.9', 53)
+      server.on('message', (_, client) => {
+        stranger.send('false', client.port, '127.0.0.1', () => {
+          server.send('true', client.port, client.address)
+        })
+      })
+      keep.set('name server', server)
+      return stranger.address().port
+    }, HOST_ADDRESS)
+    expect(strangers).toBeGreaterThan(0)
+    const resolvConf = join(lab.world.directory, 'resolv.conf')
+    writeFileSync(resolvConf, 'nameserver 127.0.0.9\n')
+    try {
+      const { guest } = await lab.attach()
+      const answers = await guest.run(({ dgram, sleep }, dns) => {
+        const heard: string[] = []
+        const socket = dgram.createSocket('udp4')
+        socket.on('message', (text) => heard.push(`${text}`))
+        socket.send('question', 53, dns)
+        return sleep(500).then(() => heard)
+      }, DNS)
+      expect(answers).toEqual(['true'])
+    } finally {
+      writeFileSync(resolvConf, 'nameserver 127.0.0.1\n')
+    }
   })
 
   test.skipIf(peer)('a changed resolv.conf is obeyed', async () => {

@@ -78,6 +78,37 @@ inWorlds((lab) => {
     expect(error).toBe('ECONNRESET')
   })
 
+  test('a client that uses its port again waits for nothing', async () => {
+    const guestPort = await lab.guest.run(({ net, listen }) =>
+      listen(
+        net.createServer((socket) => socket.end('bye')),
+        '0.0.0.0',
+      ),
+    )
+    const port = await publish(guestPort)
+    const times = await lab.host.run(
+      async ({ net, sleep }, host, port) => {
+        const times: number[] = []
+        for (let i = 0; i < 8; i++) {
+          const started = performance.now()
+          await new Promise<void>((resolve, reject) => {
+            // The container closes first: its kernel keeps the connection in TIME-WAIT.
+            const socket = net.connect({ host, port, localAddress: host, localPort: 40_404 })
+            socket.on('error', reject)
+            socket.on('close', () => resolve())
+            socket.resume()
+          })
+          times.push(performance.now() - started)
+          await sleep(20)
+        }
+        return times
+      },
+      HOST_ADDRESS,
+      port,
+    )
+    expect(Math.max(...times)).toBeLessThan(900) // a SYN that comes again comes after a second
+  })
+
   test('when nobody listens in the container, the client learns of it', async () => {
     const port = await publish(9)
     const { text, ended, error } = await lab.host.run(

@@ -138,6 +138,41 @@ export function connectKept({ net, keep }: Kit, name: string, address: Address):
   })
 }
 
+/** Listens; each client gets octets without end. */
+export function serveEndless({ net, listen }: Kit): Promise<number> {
+  const block = Buffer.alloc(1 << 16)
+  return listen(
+    net.createServer((socket) => {
+      const fill = (): void => {
+        while (socket.write(block));
+      }
+      socket.on('error', () => {})
+      socket.on('drain', fill)
+      fill()
+    }),
+  )
+}
+
+/** Opens `count` connections that are never read, and keeps them as `name`. */
+export async function connectUnread(
+  { net, keep }: Kit,
+  name: string,
+  address: Address,
+  count: number,
+): Promise<void> {
+  const sockets = Array.from({ length: count }, () => net.connect(address).pause())
+  keep.set(name, sockets)
+  await Promise.all(
+    sockets.map(
+      (socket) =>
+        new Promise<void>((resolve, reject) => {
+          socket.once('connect', resolve)
+          socket.once('error', reject)
+        }),
+    ),
+  )
+}
+
 /** Does something to a kept connection: sends, half-closes, resets. */
 export function act({ keep }: Kit, name: string, what: 'end' | 'reset' | { send: string }): void {
   const { socket } = keep.get(name) as Kept

@@ -70,6 +70,24 @@ inWorlds((lab) => {
     expect(residentMiB(lab.daemon.pid) - before).toBeLessThan(40)
   })
 
+  test.skipIf(peer)(
+    '400 connections of which the guest reads nothing stop nobody else',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      const { guest } = await lab.attach()
+      const address = { host: GATEWAY, port: await lab.host.run(tasks.serveEndless) }
+      const echo = await lab.host.run(tasks.serveEcho)
+      await guest.run(tasks.connectUnread, 'unread', address, 400)
+      await new Promise((resolve) => setTimeout(resolve, 2_000))
+      for (let i = 0; i < 5; i++) {
+        const answer = await guest.run(tasks.exchange, { host: GATEWAY, port: echo }, 'hello')
+        expect(answer).toBe('hello')
+      }
+    },
+  )
+
   test('connections that were reset leave no descriptor behind', async () => {
     const { pid } = lab.daemon
     const descriptors = openDescriptors(pid)

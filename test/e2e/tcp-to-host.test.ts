@@ -1,6 +1,6 @@
 /** TCP from the container to servers of the host. */
 import { expect, test } from 'vitest'
-import { GATEWAY, HOST_ADDRESS, inWorlds, peer } from './lab.ts'
+import { GATEWAY, HOST_ADDRESS, has, inWorlds, peer } from './lab.ts'
 import * as tasks from './tasks.ts'
 
 inWorlds((lab) => {
@@ -49,6 +49,48 @@ inWorlds((lab) => {
     })
     await lab.guest.run(tasks.act, 'half', 'end')
     expect(await lab.host.run(tasks.standing, 'half', 'ended')).toMatchObject({ ended: true })
+  })
+
+  test.skipIf(peer || !has('python3'))('urgent octets come in line, at once', async () => {
+    const port = await lab.host.run(
+      ({ childProcess, keep }, program) =>
+        new Promise<number>((resolve, reject) => {
+          const python = childProcess.spawn('python3', ['-c', program])
+          keep.set('urgent', python)
+          python.on('error', reject)
+          python.stdout.once('data', (line) => resolve(Number(line)))
+        }),
+      `
+import socket
+server = socket.socket()
+server.bind(("127.0.0.1", 0))
+server.listen()
+print(server.getsockname()[1], flush=True)
+client, _ = server.accept()
+client.sendall(b"one ")
+client.send(b"!", socket.MSG_OOB)
+client.sendall(b" two")
+client.recv(1)
+`,
+    )
+    const heard = await lab.guest.run(
+      ({ net }, host, port) =>
+        new Promise<string>((resolve, reject) => {
+          let text = ''
+          const socket = net.connect({ host, port })
+          socket.on('error', reject)
+          socket.on('data', (part) => {
+            text += part
+            if (text.length < 9) return
+            resolve(text)
+            socket.end('.')
+          })
+          setTimeout(() => resolve(text), 5_000).unref()
+        }),
+      GATEWAY,
+      port,
+    )
+    expect(heard).toBe('one ! two')
   })
 
   test('a reset by the host is a reset in the guest', async () => {

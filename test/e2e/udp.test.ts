@@ -43,6 +43,21 @@ inWorlds((lab) => {
     expect(outcome).toBe('ECONNREFUSED')
   })
 
+  test.skipIf(peer)('of an address without a route the guest is told', async () => {
+    // Linux tells a UDP socket of it only with IP_RECVERR; that the message came is counted.
+    const told = () =>
+      lab.guest.run(({ fs }) => {
+        const [names, values] = fs.readFileSync('/proc/self/net/snmp', 'utf8').match(/^Icmp:.*$/gm)!
+        return Number(values!.split(' ')[names!.split(' ').indexOf('InDestUnreachs')])
+      })
+    const before = await told()
+    await lab.guest.run(({ dgram }, host) => {
+      const socket = dgram.createSocket('udp4')
+      socket.send('lost', 9, host, () => socket.close())
+    }, '198.51.100.7')
+    await expect.poll(told, { timeout: 5_000 }).toBe(before + 1)
+  })
+
   test('one socket of the guest has one port at the host, whomever it talks to', async () => {
     const ports = [
       await lab.host.run(tasks.serveUdpReport, HOST_ADDRESS),
