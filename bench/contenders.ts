@@ -1,11 +1,17 @@
-/** The daemons that are compared, each started in the same world against the same kind of container. */
+/**
+ * What is compared, each in the same world with the same kind of container: daemons, and a veth pair, which is what
+ * the kernel does alone and what only root can have.
+ */
+import { readFileSync } from 'node:fs'
 import type { Daemon } from '../src/lab/daemon.ts'
 import { launch } from '../src/lab/daemon.ts'
 import { execute } from '../src/lab/program.ts'
-import { GATEWAY, type Namespace, type World } from '../src/lab/world.ts'
+import { GATEWAY, HOST_ADDRESS, type Namespace, type World } from '../src/lab/world.ts'
 
 export interface Contender {
   name: string
+  /** How to get it. */
+  hint: string
   /** Its version, or undefined when it is not installed. */
   version(): Promise<string | undefined>
   /** Starts it and publishes `port` of the container as `hostPort`. */
@@ -18,27 +24,48 @@ export interface Published {
 }
 
 export interface Running {
-  /** From its start until the container could use it, in ms. */
-  readyAfter: number
+  /** From its start until the container could use it, in ms; not of the kernel. */
+  readyAfter?: number
+  /** The daemon's; the kernel has none. */
+  pid?: number
+  /** The host, as the container reaches it. */
+  gateway: string
+  /** The container's published port, as the host reaches it. */
+  forward: { host: string; port: number }
   stop(): Promise<unknown>
 }
 
+/** Connections need descriptors. */
+const wrapper = ['prlimit', `--nofile=${hardLimit()}`, '--']
+
+function hardLimit(): string {
+  return /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))![1]!
+}
+
 /** slirp4netns and everything with its command line. */
-function slirpLike(name: string, binary?: string): Contender {
+function slirpLike(name: string, hint: string, binary?: string): Contender {
   return {
     name,
+    hint,
     version: () => firstLine([...launch(binary), '--version'], name),
     async start(world, container, mtu, { hostPort, guestPort }) {
-      const options = { mtu, ...(binary !== undefined && { binary }) }
+      const options = { mtu, wrapper, ...(binary !== undefined && { binary }) }
       const daemon: Daemon = await world.attach(container, options)
       await daemon.forward({ hostPort, guestPort })
-      return daemon
+      const { readyAfter, pid } = daemon
+      return { readyAfter, pid, ...throughPort(hostPort), stop: () => daemon.stop() }
     },
   }
 }
 
+/** By the host's other address: pasta would splice what comes from 127.0.0.1 past the TAP. */
+function throughPort(port: number): Pick<Running, 'gateway' | 'forward'> {
+  return { gateway: GATEWAY, forward: { host: HOST_ADDRESS, port } }
+}
+
 const pasta: Contender = {
   name: 'pasta',
+  hint: 'apt install passt',
   async version() {
     const version = await firstLine(['pasta', '--version'], 'pasta')
     if (version !== 'unknown version') return version
@@ -50,6 +77,7 @@ const pasta: Contender = {
     await giveDefaultRoute(world)
     const started = performance.now()
     const program = world.host.start([
+      ...wrapper,
       ...['pasta', '--foreground', '--quiet', '-4', '--config-net', '--mtu', `${mtu}`],
       ...['-I', 'tap0', '-a', '10.0.2.100', '-n', '24', '-g', GATEWAY],
       ...['-t', `${hostPort}:${guestPort}`, '-u', 'none', '-T', 'none', '-U', 'none'],
@@ -68,6 +96,8 @@ const pasta: Contender = {
     failed.catch(() => {})
     return {
       readyAfter: performance.now() - started,
+      pid: program.pid,
+      ...throughPort(hostPort),
       async stop() {
         program.kill()
         await program.ended
@@ -93,10 +123,43 @@ async function giveDefaultRoute(world: World): Promise<void> {
   if (status !== 0) throw new Error(`pasta wants a default route on the host: ${stderr.trim()}`)
 }
 
+const GUEST = '10.0.2.100'
+
+const veth: Contender = {
+  name: 'veth',
+  hint: 'apt install iproute2',
+  async version() {
+    const { stdout } = await execute(['ip', '-V']).catch(() => ({ stdout: '' }))
+    return /iproute2-[^,\s]+/.exec(stdout)?.[0]
+  },
+  async start(world, container, mtu, { guestPort }) {
+    const { status, stderr } = await world.host.execute([
+      ...['sh', '-ec'],
+      `ip link add bench mtu ${mtu} type veth peer name tap0 mtu ${mtu} netns ${container.pid}
+       ip addr add ${GATEWAY}/24 dev bench
+       ip link set bench up`,
+    ])
+    if (status !== 0) throw new Error(`cannot make a veth pair: ${stderr.trim()}`)
+    const inside = await container.execute([
+      ...['sh', '-ec'],
+      `ip link set lo up
+       ip addr add ${GUEST}/24 dev tap0
+       ip link set tap0 up`,
+    ])
+    if (inside.status !== 0) throw new Error(`cannot configure the veth: ${inside.stderr.trim()}`)
+    return {
+      gateway: GATEWAY,
+      forward: { host: GUEST, port: guestPort },
+      stop: () => world.host.execute(['ip', 'link', 'delete', 'bench']),
+    }
+  },
+}
+
 export const contenders: readonly Contender[] = [
-  slirpLike('slipway'),
-  slirpLike('slirp4netns', 'slirp4netns'),
+  slirpLike('slipway', 'npm ci'),
+  slirpLike('slirp4netns', 'apt install slirp4netns', 'slirp4netns'),
   pasta,
+  veth,
 ]
 
 /** The first line of what it says about itself, without its own name. */

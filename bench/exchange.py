@@ -1,10 +1,13 @@
-"""Request and response over TCP, one octet each: `serve HOST PORT`, `rr HOST PORT SECONDS`, `crr HOST PORT SECONDS`.
+"""Neutral ends for the benches, the same for every daemon. What they add to each exchange is small.
 
-Blocking sockets: what the client adds to each exchange is small and the same for every daemon.
+Servers:  serve HOST PORT (TCP and UDP: gives each octet back)
+Clients:  rr, crr, udp-rr HOST PORT SECONDS; idle HOST PORT COUNT (holds connections until it is killed)
 """
 import json
+import resource
 import socket
 import sys
+import threading
 import time
 
 
@@ -12,17 +15,34 @@ def serve(host, port):
     server = socket.socket()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((host, port))
-    server.listen(1024)
+    server.listen(4096)
+    threading.Thread(target=serve_udp, args=(host, port), daemon=True).start()
+    threading.stack_size(65536)
     print("listening", flush=True)
     while True:
         connection, _ = server.accept()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=echo, args=(connection,), daemon=True).start()
+
+
+def echo(connection):
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        while octet := connection.recv(1):
+            connection.sendall(octet)
+    except OSError:
+        pass
+    connection.close()
+
+
+def serve_udp(host, port):
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((host, port))
+    while True:
         try:
-            while octet := connection.recv(1):
-                connection.sendall(octet)
+            text, peer = server.recvfrom(2048)
+            server.sendto(text, peer)
         except OSError:
-            pass
-        connection.close()
+            pass  # an ICMP error for somebody who has gone
 
 
 def connect(host, port):
@@ -32,28 +52,39 @@ def connect(host, port):
     return client
 
 
-def rr(host, port, seconds):
-    """One connection, one exchange after the other."""
-    client = connect(host, port)
+def summary(times):
+    times.sort()
+    at = lambda part: times[min(len(times) - 1, int(len(times) * part))] * 1e6
+    return {"count": len(times), "p50": at(0.5), "p99": at(0.99), "p999": at(0.999)}
+
+
+def exchanges(client, seconds):
     times = []
     end = time.perf_counter() + seconds
     while (start := time.perf_counter()) < end:
         client.send(b"x")
         client.recv(1)
         times.append(time.perf_counter() - start)
-    times.sort()
-    return {
-        "count": len(times),
-        "p50": times[len(times) // 2] * 1e6,
-        "p99": times[len(times) * 99 // 100] * 1e6,
-    }
+    return summary(times)
+
+
+def rr(host, port, seconds):
+    """One connection, one exchange after the other."""
+    return exchanges(connect(host, port), float(seconds))
+
+
+def udp_rr(host, port, seconds):
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.connect((host, port))
+    client.settimeout(5)
+    return exchanges(client, float(seconds))
 
 
 def crr(host, port, seconds):
     """A connection for each exchange."""
     count = 0
     start = time.perf_counter()
-    while time.perf_counter() < start + seconds:
+    while time.perf_counter() < start + float(seconds):
         client = connect(host, port)
         client.send(b"x")
         client.recv(1)
@@ -62,7 +93,22 @@ def crr(host, port, seconds):
     return {"count": count, "rate": count / (time.perf_counter() - start)}
 
 
+def idle(host, port, count):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    clients = []
+    for _ in range(int(count)):
+        client = connect(host, port)
+        client.send(b"x")
+        client.recv(1)
+        clients.append(client)
+    print("open", flush=True)
+    time.sleep(600)
+    return {"count": len(clients)}
+
+
 mode, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if mode == "serve":
     serve(host, port)
-print(json.dumps({"rr": rr, "crr": crr}[mode](host, port, float(sys.argv[4]))))
+clients = {"rr": rr, "crr": crr, "udp-rr": udp_rr, "idle": idle}
+print(json.dumps(clients[mode](host, port, sys.argv[4])))

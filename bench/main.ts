@@ -1,9 +1,10 @@
 /**
- * `npm run bench [-- --rounds N --seconds S --mtu 1500,65520 --only NAME,NAME --quick --smoke --json FILE]`
+ * `npm run bench [-- --rounds N --seconds S --mtu 1500,65520 --only NAME,NAME --group TCP,UDP --quick --smoke
+ *  --json FILE --html FILE]`
  *
- * iperf3, request/response and connect rate through slipway and whichever of slirp4netns and pasta is installed, in a
- * private world. The daemons take turns within each round, so that a change of the machine's mood meets all of them;
- * the table shows medians. Only ratios within one run compare.
+ * Workloads through slipway and whatever of its peers is installed, in a private world. The contenders take turns
+ * within each round, so that a change of the machine's mood meets all of them; the table shows medians, and `~` where
+ * the rounds did not agree. Only ratios within one run compare.
  */
 import { writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
@@ -12,20 +13,40 @@ import { explain, preflight } from '../src/lab/preflight.ts'
 import { execute } from '../src/lab/program.ts'
 import { World } from '../src/lab/world.ts'
 import { type Contender, contenders } from './contenders.ts'
-import { FORWARD, measureAll, startGuestServers, startHostServers } from './measures.ts'
-import { Results } from './results.ts'
+import { cpuSeconds, forgetPeak, Mood, peakKib } from './meter.ts'
+import { htmlOf } from './report.ts'
+import { Results, tableOf } from './results.ts'
+import { suite } from './suite.ts'
+import {
+  FORWARD,
+  type Metric,
+  type Place,
+  startHostServers,
+  startIperf,
+  type Workload,
+} from './workload.ts'
 
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
-    mtu: { type: 'string', default: '1500,65520' },
+    mtu: { type: 'string' },
     only: { type: 'string' },
+    group: { type: 'string' },
     json: { type: 'string' },
+    html: { type: 'string' },
     quick: { type: 'boolean', default: false },
     smoke: { type: 'boolean', default: false },
   },
 })
+
+const CPU: Metric = { name: '', unit: 's/GB', digits: 3, less: true }
+const PEAK: Metric = { name: '', unit: 'MB', digits: 1, less: true }
+
+interface Chosen {
+  contender: Contender
+  version: string
+}
 
 main().catch((error) => {
   process.exitCode = 1
@@ -35,27 +56,26 @@ main().catch((error) => {
 async function main(): Promise<void> {
   const obstacle = await preflight()
   if (obstacle) throw new Error(explain(obstacle))
-  const { rounds, seconds } = effort()
-  const mtus = options.mtu.split(',').map(Number)
+  const { rounds, seconds, mtus, workloads } = plan()
   const chosen = await choose()
   const machine = await describeMachine()
-  console.log(
-    Object.entries(machine)
-      .map(([name, value]) => `${name} ${value}`)
-      .join(' · '),
-  )
+  const headline = Object.entries(machine).map(([name, value]) => `${name} ${value}`)
+  console.log(headline.join(' · '))
   console.log(`${rounds} × ${seconds} s each, interleaved; medians\n`)
 
   const world = await World.open()
   const results = new Results(chosen.map(({ contender }) => contender.name))
+  const mood = new Mood()
   try {
     await startHostServers(world)
     for (let round = 0; round < rounds; round++) {
       for (const mtu of mtus) {
+        const now = workloads.filter(({ once }) => !once || mtu === mtus[0])
         for (let turn = 0; turn < chosen.length; turn++) {
           const { contender } = chosen[(turn + round) % chosen.length]!
-          progress(`round ${round + 1}/${rounds}: ${contender.name}, MTU ${mtu}`)
-          await measureOne(world, contender, mtu, seconds, results)
+          const what = `round ${round + 1}/${rounds}: ${contender.name}, MTU ${mtu}`
+          mood.probe()
+          await measure(world, contender, mtu, now, seconds, results, what)
         }
       }
     }
@@ -64,41 +84,78 @@ async function main(): Promise<void> {
     await world.close()
   }
 
-  console.log(results.table(mtus))
-  for (const { contender, version } of chosen) console.log(`${contender.name}: ${version}`)
-  if (options.json) {
-    const versions = Object.fromEntries(chosen.map((one) => [one.contender.name, one.version]))
-    const report = { machine, versions, rounds, seconds, ...results.report(mtus) }
-    writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`)
-  }
+  const rows = results.rows()
+  console.log(tableOf(results.names, rows))
+  const versions = Object.fromEntries(chosen.map((one) => [one.contender.name, one.version]))
+  for (const [name, version] of Object.entries(versions)) console.log(`${name}: ${version}`)
+  const complaint = mood.complaint()
+  if (complaint !== undefined) console.log(complaint)
+  const command = ['npm run bench', ...process.argv.slice(2)].join(' ')
+  const about = { machine, versions, command, rounds, seconds, complaint: complaint ?? null }
+  const report = { ...about, names: results.names, rows, failures: results.failures }
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`)
+  if (options.html) writeFileSync(options.html, htmlOf(report))
   for (const failure of results.failures) console.error(failure)
   if (results.failures.some((text) => text.startsWith('slipway'))) process.exitCode = 1
 }
 
 /** A container and a daemon of their own for each turn: none inherits the other's state. */
-async function measureOne(
+async function measure(
   world: World,
   contender: Contender,
   mtu: number,
+  workloads: readonly Workload[],
   seconds: number,
   results: Results,
+  what: string,
 ): Promise<void> {
-  const fail = (text: string): void => results.fail(contender.name, mtu, text)
-  const container = await world.container()
+  const { name } = contender
+  const guest = await world.container()
   try {
-    const running = await contender.start(world, container, mtu, FORWARD)
+    const running = await contender.start(world, guest, mtu, FORWARD)
     try {
-      await startGuestServers(container)
-      results.add(contender.name, mtu, { ready: running.readyAfter })
-      results.add(contender.name, mtu, await measureAll(world, container, seconds, fail))
+      await startIperf(guest)
+      for (const workload of workloads) {
+        progress(`${what}: ${workload.group}, ${workload.name}`)
+        const place = { world, guest, running, seconds }
+        await take(name, mtu, workload, place, results).catch((error) => {
+          results.fail(name, mtu, `${workload.group}, ${workload.name}: ${error.message}`)
+        })
+      }
     } finally {
       await running.stop()
     }
   } catch (error) {
-    fail((error as Error).message)
+    results.fail(name, mtu, (error as Error).message)
   } finally {
-    await world.remove(container)
+    await world.remove(guest)
   }
+}
+
+/** Runs one workload; what it found, and what the daemon used for it. */
+async function take(
+  name: string,
+  mtu: number,
+  workload: Workload,
+  place: Place,
+  results: Results,
+): Promise<void> {
+  const { pid } = place.running
+  const { group, metrics } = workload
+  const at = workload.once ? undefined : mtu
+  if (pid !== undefined) forgetPeak(pid)
+  const before = pid === undefined ? 0 : cpuSeconds(pid)
+  const { gigabytes, ...found } = await workload.run(place)
+  for (const [key, metric] of Object.entries(metrics)) {
+    const value = found[key]
+    const label = metric.name === '' ? workload.name : `${workload.name}, ${metric.name}`
+    if (value !== undefined) results.add(name, group, label, at, metric, value)
+  }
+  if (pid === undefined || gigabytes === undefined) return
+  const used = (cpuSeconds(pid) - before) / gigabytes
+  results.add(name, `${group}: the daemon's processor time`, workload.name, at, CPU, used)
+  const peak = (peakKib(pid) * 1024) / 1e6
+  results.add(name, `${group}: the daemon's most memory`, workload.name, at, PEAK, peak)
 }
 
 /** One line that is written over, for somebody who watches. */
@@ -106,26 +163,55 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
 }
 
-function effort(): { rounds: number; seconds: number } {
-  if (options.smoke) return { rounds: 1, seconds: 1 }
-  if (options.quick) return { rounds: 1, seconds: 2 }
-  return { rounds: Number(options.rounds), seconds: Number(options.seconds) }
+interface Plan {
+  rounds: number
+  seconds: number
+  mtus: number[]
+  workloads: readonly Workload[]
 }
 
-async function choose(): Promise<{ contender: Contender; version: string }[]> {
+function plan(): Plan {
+  const groups = options.group?.split(',')
+  const isShort = options.quick || options.smoke
+  const workloads = suite.filter(({ group, quick }) =>
+    groups === undefined ? !isShort || quick : groups.includes(group),
+  )
+  if (workloads.length === 0) {
+    const known = [...new Set(suite.map(({ group }) => group))]
+    throw new Error(`cannot use --group ${options.group}: there are ${known.join(', ')}`)
+  }
+  const all = options.mtu ?? (isShort ? '1500,65520' : '1500,4000,16384,65520')
+  const mtus = all.split(',').map((text) => whole('--mtu', text, 68, 65_520))
+  if (isShort) return { rounds: 1, seconds: 1, mtus, workloads }
+  const rounds = whole('--rounds', options.rounds, 1, 1000)
+  return { rounds, seconds: whole('--seconds', options.seconds, 1, 600), mtus, workloads }
+}
+
+function whole(option: string, text: string, least: number, most: number): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  throw new Error(`cannot use ${option} ${text}: it is a whole number from ${least} to ${most}`)
+}
+
+async function choose(): Promise<Chosen[]> {
   const wanted = options.only?.split(',')
-  const chosen: { contender: Contender; version: string }[] = []
+  const unknown = wanted?.find((name) => contenders.every((one) => one.name !== name))
+  if (unknown !== undefined) {
+    const names = contenders.map(({ name }) => name).join(', ')
+    throw new Error(`cannot use --only ${unknown}: there are ${names}`)
+  }
+  const chosen: Chosen[] = []
   for (const contender of contenders) {
     if (wanted && !wanted.includes(contender.name)) continue
     const version = await contender.version()
     if (version !== undefined) chosen.push({ contender, version })
-    else if (contender.name === 'slipway' || wanted)
-      throw new Error(`${contender.name} does not run`)
-    else console.log(`${contender.name} is not installed`)
+    else if (contender.name === 'slipway' || wanted) {
+      throw new Error(`${contender.name} does not run (${contender.hint})`)
+    } else console.log(`${contender.name} is not installed (${contender.hint})`)
   }
   for (const tool of ['iperf3', 'python3']) {
     const { status } = await execute([tool, '--version']).catch(() => ({ status: 1 }))
-    if (status !== 0) throw new Error(`${tool} is not installed`)
+    if (status !== 0) throw new Error(`${tool} is not installed (apt install ${tool})`)
   }
   return chosen
 }
