@@ -39,13 +39,15 @@ export interface ApiServerOptions {
   readonly linger?: number
   /** Clients served at the same time. Ours: descriptors are for the guest's flows. */
   readonly maxClients?: number
+  /** Gets each request with its answer. */
+  readonly log?: (request: string, answer: string) => void
 }
 
 /** Serves the API on a socket at `path`. Rejects in upstream's words when it cannot be bound. */
 export async function serveApi(
   path: string,
   network: Served,
-  { patience = 10_000, linger = 1_000, maxClients = 64 }: ApiServerOptions = {},
+  { patience = 10_000, linger = 1_000, maxClients = 64, log }: ApiServerOptions = {},
 ): Promise<ApiServer> {
   const clients = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, (client) => {
@@ -56,7 +58,7 @@ export async function serveApi(
     }
     clients.add(client)
     client.once('close', () => clients.delete(client))
-    serve(client, network, patience, linger)
+    serve(client, network, { patience, linger, log })
   })
   const folder = await openFolder(path)
   const name = basename(path)
@@ -76,7 +78,11 @@ export async function serveApi(
   }
 }
 
-function serve(client: Socket, network: Served, patience: number, linger: number): void {
+function serve(
+  client: Socket,
+  network: Served,
+  { patience, linger, log }: { patience: number; linger: number; log: ApiServerOptions['log'] },
+): void {
   const request = new Request()
   let isAnswered = false
   const reply = (text: string) => {
@@ -85,7 +91,9 @@ function serve(client: Socket, network: Served, patience: number, linger: number
   }
   const judge = async () => {
     isAnswered = true
-    reply(await answer(request.text(), network))
+    const text = await answer(request.text(), network)
+    reply(text)
+    log?.(request.text(), text)
   }
   client.setTimeout(patience)
   client.on('data', (chunk: Buffer) => {

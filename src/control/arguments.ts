@@ -9,10 +9,14 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { DEFAULT_CIDR, DEFAULT_MTU } from '../engine/limits.ts'
 import type { NetworkOptions } from '../engine/types.ts'
+import { FLOW_LOG_FORMATS } from './flow-log.ts'
 import { getopt, type Option } from './getopt.ts'
+import { LEVELS } from './log.ts'
 import {
   misused,
+  type Observation,
   Refusal,
+  readChoice,
   readCidr,
   readDescriptor,
   readMac,
@@ -50,6 +54,7 @@ export interface Settings {
   readonly readyFd?: number
   readonly sandbox: boolean
   readonly seccomp: boolean
+  readonly observation: Readonly<Observation>
 }
 
 /** What to do. A refusal has its reason for stderr ('' where upstream gives none). */
@@ -79,6 +84,7 @@ class Given {
   dns = true
   macAddress?: string
   targetType = 'netns'
+  observation: Observation = { logLevel: 'warning' }
   operands: string[] = []
 }
 
@@ -179,6 +185,13 @@ const OPTIONS: readonly Known[] = [
   value('target-type', '', (given, text) => {
     given.targetType = text
   }),
+  // Ours, from here on.
+  value('log-flows', '', (given, text) => {
+    given.observation.flowLog = readChoice(text, 'log-flows', FLOW_LOG_FORMATS)
+  }),
+  value('log-level', '', (given, text) => {
+    given.observation.logLevel = readChoice(text, 'log-level', LEVELS)
+  }),
 ]
 
 /** Reads the command line. `program` is the name that getopt's messages begin with. */
@@ -215,6 +228,7 @@ export function parseArguments(words: readonly string[], program: string, host: 
       ...(given.readyFd !== undefined && { readyFd: given.readyFd }),
       sandbox: given.sandbox,
       seccomp: given.seccomp,
+      observation: given.observation,
     }
     return { kind: 'run', settings }
   } catch (error) {

@@ -13,7 +13,9 @@ import type { Ending, Network, StartNetwork } from '../engine/types.ts'
 import { type ApiServer, serveApi } from './api-server.ts'
 import type { Settings } from './arguments.ts'
 import { isInherited, say, strerror } from './host.ts'
+import { Log } from './log.ts'
 import { banner } from './texts.ts'
+import { logged, watch } from './watch.ts'
 
 /** How long a network may take to close. Ours: callers wait for our end (Podman for each container). */
 const CLOSE_TIMEOUT = 1_000
@@ -22,8 +24,14 @@ const CLOSE_TIMEOUT = 1_000
 export async function run(settings: Settings, start: StartNetwork): Promise<number> {
   // First of all: what is opened from here on would be taken for the caller's.
   const hasExitFd = settings.exitFd !== undefined && isInherited(settings.exitFd)
+  const log = new Log(settings.observation.logLevel)
   const end = withResolvers<number>()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end.resolve(0))
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.say('info', `ends by ${signal}`)
+      end.resolve(0)
+    })
+  }
   // Neither a signal handler nor a raw descriptor of the engine keeps Node alive.
   const alive = setInterval(() => {}, 0x7fffffff)
 
@@ -38,8 +46,11 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
     if (network) {
       const { exitFd, readyFd, apiSocket } = settings
       announce(settings, network)
+      watch(network, log, settings.observation.flowLog)
       if (apiSocket !== undefined) {
-        api = await serveApi(apiSocket, network)
+        api = await serveApi(apiSocket, logged(network, log), {
+          log: (request, answer) => log.say('debug', `API: ${request.trim()} → ${answer}`),
+        })
         process.once('exit', api.close)
       }
       confine?.(settings, api ? [api.folder] : [])

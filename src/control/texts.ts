@@ -42,6 +42,11 @@ const HELP: readonly { option: string; text: string; of?: string }[] = [
     text: 'netns, or bess: a socket for frames (default=netns)',
     of: '--target-type=bess',
   },
+  { option: '--log-flows=FORMAT', text: 'tell of each flow on stderr, as text or json' },
+  {
+    option: '--log-level=LEVEL',
+    text: 'say error, warning, info or debug on stderr (default=warning)',
+  },
   { option: '-h, --help', text: 'show this and exit' },
   { option: '-v, --version', text: 'show the version and exit' },
 ]

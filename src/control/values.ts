@@ -5,12 +5,20 @@
 
 import { isIPv4 } from 'node:net'
 import { DEFAULT_CIDR, MAX_MTU, MAX_PREFIX } from '../engine/limits.ts'
+import type { FlowLogFormat } from './flow-log.ts'
+import type { Level } from './log.ts'
 
 /** sizeof(sockaddr_un.sun_path), with the NUL that ends it. */
 const SUN_PATH_LEN = 108
 /** IFNAMSIZ of <linux/if.h>, with the NUL that ends it. */
 const IFNAMSIZ = 16
 const MAX_INT = 0x7fffffff
+
+/** What is told of a run, to whom, and how much of it. */
+export interface Observation {
+  logLevel: Level
+  flowLog?: FlowLogFormat
+}
 
 /** Ends the parsing. `usage`: does upstream's usage text follow this reason? */
 export class Refusal extends Error {
@@ -92,6 +100,16 @@ export function readMac(text: string): Uint8Array {
   if (octets[0]! & 1) throw invalid('  It is a group address.')
   if (octets.every((octet) => octet === 0)) throw invalid('  It is all zero.')
   return octets
+}
+
+export function readChoice<Choice extends string>(
+  text: string,
+  option: string,
+  choices: readonly Choice[],
+): Choice {
+  const choice = choices.find((each) => each === text)
+  if (choice !== undefined) return choice
+  throw misused(`--${option} must be one of ${choices.join(', ')}, not "${text}"`)
 }
 
 /** A path that a socket can be bound to. `what` is upstream's name for the socket. */

@@ -15,7 +15,16 @@ import { nodeLoopFd } from '../sys/node-loop.ts'
 import { addressesOf, formatAddresses, type SubnetAddresses } from './addresses.ts'
 import { openPlane } from './open.ts'
 import type { DataPlane } from './plane.ts'
-import type { Addresses, Ending, Forwards, Network, NetworkOptions } from './types.ts'
+import type {
+  Addresses,
+  Ending,
+  Forwards,
+  Interest,
+  Network,
+  NetworkOptions,
+  Observer,
+  Stats,
+} from './types.ts'
 
 /** The most, in ms, by which a timer of Node's is late on an idle network. */
 const NODE_INTERVAL = 250
@@ -112,6 +121,14 @@ class MainThreadNetwork implements Network, Handler {
     const result = reactor.add(fd, 0, handler)
     if (result !== -EPERM) must(result, 'epoll_ctl', `cannot wait for descriptor ${fd}`)
     return true
+  }
+
+  stats(): Stats {
+    return this.#plane.stats()
+  }
+
+  observe(observer: Observer, interest: Interest): void {
+    this.#plane.observe(observer, interest)
   }
 
   async close(): Promise<void> {

@@ -6,13 +6,14 @@
  *                                                   ←    'ready', or 'ended' when it cannot start
  *   Request, then one to the eventfd (it sleeps)    →
  *                                                   ←    'answer' or 'refusal', with the same id
+ *                                                   ←    'happened', what was asked for by 'observe'
  *   flags[STOP] = 1, then one to the eventfd        →
  *                                                   ←    'ended', then the thread ends
  *
  * The flags are in shared memory, because a thread in a system call serves no message port, and the main thread in its
  * 'exit' event none either.
  */
-import type { Ending, Forward, NetworkOptions, Stats } from './types.ts'
+import type { Ending, Forward, Happening, Interest, NetworkOptions, Stats } from './types.ts'
 
 export interface Start {
   readonly options: NetworkOptions
@@ -37,6 +38,7 @@ export interface Commands {
   list(): Forward[]
   remove(id: number): boolean
   stats(): Stats
+  observe(interest: Interest): void
 }
 
 export interface Request {
@@ -49,6 +51,7 @@ export type Report =
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly failure: Failure }
+  | { readonly kind: 'happened'; readonly happenings: readonly Happening[] }
   | { readonly kind: 'ended'; readonly reason: Ending['reason']; readonly failure?: Failure }
 
 /** An error on its way. Cloning keeps its class, message, stack and cause, and loses Node's fields. */

@@ -19,7 +19,8 @@ import { ipv6Subnet, type SubnetAddresses } from './addresses.ts'
 import { ForwardTable } from './forward-table.ts'
 import { MIN_MTU } from './limits.ts'
 import { statsOf } from './stats.ts'
-import type { Stats } from './types.ts'
+import type { Interest, Observer, Stats } from './types.ts'
+import { Warnings } from './warnings.ts'
 
 export interface PlaneOptions {
   readonly mtu: number
@@ -54,6 +55,8 @@ export class DataPlane implements Handler {
   readonly forwards: ForwardTable
   readonly tapFd: number
   readonly #tap: Tap
+  readonly #warnings = new Warnings()
+  readonly #stats = (): Stats => this.stats()
   readonly #arrival = new Arrival()
   readonly #onGone: (error: Error) => void
   /**
@@ -125,6 +128,7 @@ export class DataPlane implements Handler {
     if (stack.deadline() <= now) stack.timeout(now)
     if (nat.deadline() <= now) nat.timeout(now)
     stack.flush(now)
+    this.#warnings.check(now, this.#stats)
   }
 
   /** The TAP has frames. */
@@ -148,6 +152,12 @@ export class DataPlane implements Handler {
   /** What was counted until now. */
   stats(): Stats {
     return statsOf(this.stack, this.nat, this.#tap.counters)
+  }
+
+  /** Calls the observer for what it is interested in, and nobody else any more. */
+  observe(observer: Observer, { flows, warnings }: Interest): void {
+    this.nat.journal.listener = flows ? observer : undefined
+    this.#warnings.listener = warnings ? (warning) => observer.warned(warning) : undefined
   }
 
   #gone(errno: number): void {

@@ -3,7 +3,10 @@
  * only, so that the command line can be read and refused before the engine, the stack or koffi is loaded.
  */
 
+import type { ClosedFlow, Flow, FlowListener } from '../nat/flow-journal.ts'
 import type { Drops } from '../stack/counters.ts'
+
+export type { ClosedFlow, Flow, FlowAddress, FlowEnd, FlowListener } from '../nat/flow-journal.ts'
 
 /** How a network is made. Everything in here has been checked. */
 export interface NetworkOptions {
@@ -111,6 +114,32 @@ export interface Stats {
   readonly socketsFailed: number
 }
 
+/** The network goes on, but something is not as it should be. */
+export interface Warning {
+  readonly code: 'WARN_CONNECTIONS' | 'WARN_MEMORY' | 'WARN_SOCKETS' | 'WARN_TAP'
+  /** How often it happened since the last warning of this code. */
+  readonly count: number
+  /** For people. */
+  readonly message: string
+}
+
+/** What can be told as it happens. */
+export interface Observer extends FlowListener {
+  warned(warning: Warning): void
+}
+
+/** One thing that has happened, on its way to another thread. */
+export type Happening =
+  | { readonly kind: 'flow-open'; readonly flow: Flow }
+  | { readonly kind: 'flow-close'; readonly flow: ClosedFlow }
+  | { readonly kind: 'warning'; readonly warning: Warning }
+
+/** What somebody wants to be told of. */
+export interface Interest {
+  readonly flows: boolean
+  readonly warnings: boolean
+}
+
 /** A network on the main thread. */
 export interface Network {
   readonly addresses: Addresses
@@ -125,6 +154,10 @@ export interface Network {
    * true without ever calling back for what cannot hang up (a regular file).
    */
   watchHangup(fd: number, callback: () => void): boolean
+  /** What was counted until now. */
+  stats(): Stats
+  /** Calls the observer from now on, in the data plane's turn, for what it is interested in. */
+  observe(observer: Observer, interest: Interest): void
   close(): Promise<void>
 }
 

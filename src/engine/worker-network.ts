@@ -20,7 +20,15 @@ import {
   STOP,
   type Start,
 } from './messages.ts'
-import type { Addresses, Ending, Forwards, NetworkOptions, Stats } from './types.ts'
+import type {
+  Addresses,
+  Ending,
+  Forwards,
+  Happening,
+  Interest,
+  NetworkOptions,
+  Stats,
+} from './types.ts'
 
 /** dist/engine/worker.js, or the source beside this one where Node runs that. */
 const PROGRAM = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
@@ -62,6 +70,8 @@ export class WorkerNetwork {
   /** Rejects when it ends before it is ready. */
   readonly started: Promise<void>
   readonly closed: Promise<Ending>
+  /** Called with what `observe` asked for. */
+  onHappening: ((happening: Happening) => void) | undefined
   readonly #worker: Worker
   readonly #wakeFd: number
   readonly #flags = new Int32Array(new SharedArrayBuffer(8))
@@ -114,6 +124,11 @@ export class WorkerNetwork {
     return this.#ask('stats')
   }
 
+  /** What `onHappening` is called with from now on. A network that is over has nothing to tell. */
+  observe(interest: Interest): void {
+    this.#ask('observe', interest).catch(() => {})
+  }
+
   #ask<Name extends keyof Commands>(
     name: Name,
     ...args: Parameters<Commands[Name]>
@@ -131,6 +146,8 @@ export class WorkerNetwork {
   #heard(report: Report): void {
     if (report.kind === 'ready') {
       if (!this.#isStopped) this.#settleStart.resolve()
+    } else if (report.kind === 'happened') {
+      for (const happening of report.happenings) this.onHappening?.(happening)
     } else if (report.kind === 'ended') {
       const { reason, failure } = report
       this.#ending ??= failure === undefined ? { reason } : { reason, error: errorOf(failure) }

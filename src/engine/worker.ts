@@ -23,7 +23,7 @@ import {
 } from './messages.ts'
 import { openPlane } from './open.ts'
 import type { DataPlane } from './plane.ts'
-import type { Ending } from './types.ts'
+import type { Ending, Happening, Observer } from './types.ts'
 
 /**
  * Ours: the longest sleep, in ms. Node cannot interrupt a system call, so this is how long a thread that was not woken
@@ -36,6 +36,14 @@ const { options, wakeFd, flags } = workerData as Start
 
 let ending: { reason: Ending['reason']; failure?: Failure } | undefined
 
+/** What has happened in this turn. */
+const happenings: Happening[] = []
+const observer: Observer = {
+  flowOpened: (flow) => void happenings.push({ kind: 'flow-open', flow }),
+  flowClosed: (flow) => void happenings.push({ kind: 'flow-close', flow }),
+  warned: (warning) => void happenings.push({ kind: 'warning', warning }),
+}
+
 void run()
 
 async function run(): Promise<void> {
@@ -46,6 +54,7 @@ async function run(): Promise<void> {
       serve(plane)
     } finally {
       plane.close()
+      reportHappenings()
       Atomics.store(flags, PHASE, IDLE)
       Atomics.notify(flags, PHASE)
     }
@@ -62,6 +71,7 @@ function serve(plane: DataPlane): void {
     list: () => forwards.list(),
     remove: (id) => forwards.remove(id),
     stats: () => plane.stats(),
+    observe: (interest) => plane.observe(observer, interest),
   }
   const alarm: Handler = {
     token: -1,
@@ -80,6 +90,7 @@ function serve(plane: DataPlane): void {
   report({ kind: 'ready' })
   while (ending === undefined && Atomics.load(flags, STOP) === 0) {
     plane.turn(performance.now() + LONGEST_SLEEP)
+    reportHappenings()
   }
 }
 
@@ -90,6 +101,10 @@ function answer(commands: Commands, { id, name, args }: Request): Report {
   } catch (error) {
     return { kind: 'refusal', id, failure: failureOf(error) }
   }
+}
+
+function reportHappenings(): void {
+  if (happenings.length > 0) report({ kind: 'happened', happenings: happenings.splice(0) })
 }
 
 function end(reason: Ending['reason'], error: unknown): void {

@@ -8,6 +8,7 @@ import type {
   Stats,
 } from '../engine/types.ts'
 import { startWorkerNetwork, type WorkerNetwork } from '../engine/worker-network.ts'
+import { Events, type Listener, type NetworkEvents, type Subject } from './events.ts'
 import {
   type AttachOptions,
   type ForwardOptions,
@@ -42,7 +43,7 @@ export interface Forwards {
 }
 
 /** The network of one container. It goes on, and keeps the program alive, until `close` or until its TAP is gone. */
-export interface Network {
+export interface Network extends Subject {
   readonly addresses: Addresses
   readonly forwards: Forwards
   /** Resolves once, however the network ended, and never rejects. By then nothing is left of it. */
@@ -98,11 +99,13 @@ class LibraryNetwork implements Network {
   readonly forwards: Forwards
   readonly closed: Promise<Ending>
   readonly #engine: WorkerNetwork
+  readonly #events: Events
 
   constructor(engine: WorkerNetwork, cidr: NetworkOptions['cidr']) {
     this.#engine = engine
     this.addresses = engine.addresses
     this.closed = engine.closed
+    this.#events = new Events(engine)
     const { forwards } = engine
     const remove = async (id: number) => forwards.remove(readForwardId(id))
     this.forwards = {
@@ -116,6 +119,21 @@ class LibraryNetwork implements Network {
 
   stats(): Promise<Stats> {
     return this.#engine.stats()
+  }
+
+  on<Name extends keyof NetworkEvents>(name: Name, listener: Listener<Name>): this {
+    this.#events.add(name, listener)
+    return this
+  }
+
+  once<Name extends keyof NetworkEvents>(name: Name, listener: Listener<Name>): this {
+    this.#events.addOnce(name, listener)
+    return this
+  }
+
+  off<Name extends keyof NetworkEvents>(name: Name, listener: Listener<Name>): this {
+    this.#events.remove(name, listener)
+    return this
   }
 
   ref(): this {

@@ -121,7 +121,7 @@ export class TcpForward implements Forwarder {
     for (let free = 65535; stack.tcp.connections.get(key) !== undefined; free--) {
       key[8] = (port << 16) | free
     }
-    TcpFlow.forward(this.#host, fd, (user) =>
+    TcpFlow.forward(this.#host, fd, key, this.#client, (user) =>
       stack.tcp.connect(key, stack.neighbours.find(key), user, reactor.now),
     )
   }

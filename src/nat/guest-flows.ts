@@ -5,13 +5,14 @@
  */
 import { Deadlines, type Timed } from '../stack/deadlines.ts'
 import { isIpv4 } from '../stack/flow-table.ts'
+import type { FlowEnd } from './flow-journal.ts'
 
 export type GuestKey = number | string
 
 export interface GuestFlow extends Timed {
   readonly name: GuestKey
-  /** Closes the socket. */
-  release(): void
+  /** Closes the socket, for that reason. */
+  release(end: FlowEnd): void
 }
 
 /** Above all addresses and ports. */
@@ -50,7 +51,7 @@ export class GuestFlows<T extends GuestFlow> {
   makeRoom(): void {
     if (this.#flows.size < this.#most) return
     const first = this.#deadlines.takeFirst()
-    if (first !== undefined) this.close(first)
+    if (first !== undefined) this.close(first, 'evicted')
   }
 
   add(flow: T): void {
@@ -63,10 +64,10 @@ export class GuestFlows<T extends GuestFlow> {
     this.#deadlines.update(flow)
   }
 
-  close(flow: T): void {
+  close(flow: T, end: FlowEnd): void {
     this.#deadlines.remove(flow)
     this.#flows.delete(flow.name)
-    flow.release()
+    flow.release(end)
     this.#onClosed()
   }
 
@@ -78,11 +79,11 @@ export class GuestFlows<T extends GuestFlow> {
     for (;;) {
       const flow = this.#deadlines.pop(now)
       if (flow === undefined) return
-      this.close(flow)
+      this.close(flow, 'expired')
     }
   }
 
   destroy(): void {
-    for (const flow of [...this.#flows.values()]) this.close(flow)
+    for (const flow of [...this.#flows.values()]) this.close(flow, 'closed')
   }
 }

@@ -10,6 +10,7 @@ import * as address from '../stack/wire/address.ts'
 import * as ipv6 from '../stack/wire/ipv6.ts'
 import type { Arena } from '../sys/arena.ts'
 import type { Endpoint } from '../sys/socket.ts'
+import type { FlowJournal } from './flow-journal.ts'
 import type { HostErrors } from './host-errors.ts'
 import type { OutboundAddresses } from './outbound.ts'
 import type { Reactor } from './reactor.ts'
@@ -68,6 +69,7 @@ export interface Host {
   readonly resolvers: Resolvers
   readonly errors: HostErrors
   readonly counters: NatCounters
+  readonly journal: FlowJournal
   /** Flows that the stack has forgotten, and that still have a socket. */
   readonly orphans: Set<Orphan>
   /** For one system call: where to read to, or write from. */

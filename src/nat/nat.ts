@@ -10,6 +10,7 @@ import type { Arena } from '../sys/arena.ts'
 import type { Endpoint } from '../sys/socket.ts'
 import { DhcpResponder } from './dhcp-responder.ts'
 import { EchoFlows } from './echo-flow.ts'
+import { FlowJournal } from './flow-journal.ts'
 import { type Forwarder, type GuestEndpoint, TcpForward, UdpForward } from './forwards.ts'
 import type { Host, NatCounters, NatOptions } from './host.ts'
 import { HostErrors } from './host-errors.ts'
@@ -32,6 +33,7 @@ export class Nat implements Upper {
     echoClosed: 0,
     resources: 0,
   }
+  readonly journal: FlowJournal = new FlowJournal()
   readonly #host: Host
   readonly #dhcp: DhcpResponder
   readonly #udp: UdpFlows
@@ -46,6 +48,7 @@ export class Nat implements Upper {
       reactor,
       options,
       counters: this.counters,
+      journal: this.journal,
       errors: new HostErrors({ arena, reactor, options, stack }),
       orphans: new Set(),
       resolvers: new Resolvers(),

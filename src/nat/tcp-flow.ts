@@ -30,6 +30,7 @@
  */
 
 import { isIpv4 } from '../stack/flow-table.ts'
+import type { Reason } from '../stack/icmp-errors.ts'
 import * as tcp from '../stack/tcp/connection.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import {
@@ -53,6 +54,7 @@ import {
 } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
+import type { FlowEnd, FlowEntry } from './flow-journal.ts'
 import { type Host, translate } from './host.ts'
 import { keepErrors, reasonOf } from './host-errors.ts'
 import { bindTowards } from './outbound.ts'
@@ -89,12 +91,14 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   /** The connection is gone, and what it left unread is still to be delivered. */
   #isOrphan = false
   #readSize = FIRST_READ
+  readonly #entry: FlowEntry
   /** While the host is dialled, the socket keeps what the network says of it. */
   #keepsErrors = false
 
-  constructor(host: Host, fd: number) {
+  constructor(host: Host, fd: number, entry: FlowEntry) {
     this.#host = host
     this.#fd = fd
+    this.#entry = entry
   }
 
   // --- setup ---
@@ -115,10 +119,12 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       setHops(fd, family, request.ttl)
       keepErrors(fd, family)
     }
-    const flow = new TcpFlow(host, fd)
+    const { journal, reactor } = host
+    const entry = journal.open('tcp', 'guest', request.key, endpoint, reactor.now)
+    const flow = new TcpFlow(host, fd, entry)
     flow.#keepsErrors = where === 'direct'
     flow.#request = request
-    request.onGivenUp = () => flow.#release()
+    request.onGivenUp = () => flow.#release('guest-reset')
     host.counters.tcpOpened++
     const bound = bindTowards(host, fd, endpoint)
     if (bound < 0) return flow.#dialFailed(-bound)
@@ -131,10 +137,13 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   static forward(
     host: Host,
     fd: number,
+    key: Int32Array,
+    client: socket.Endpoint,
     open: (user: tcp.ConnectionUser) => tcp.Connection,
   ): TcpFlow {
     setOptions(fd)
-    const flow = new TcpFlow(host, fd)
+    const entry = host.journal.open('tcp', 'host', key.slice(), client, host.reactor.now)
+    const flow = new TcpFlow(host, fd, entry)
     host.counters.tcpOpened++
     flow.#connection = open(flow)
     // Registered now, so that a client that gives up is noticed; read once the guest has answered.
@@ -148,7 +157,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     const { counters, errors, reactor } = this.#host
     counters.tcpDialsFailed++
     const reason = errors.judgeDial(this.#fd, request.key) ?? reasonOf(errno)
-    this.#release()
+    this.#release(dialEnd(typeof reason === 'object' ? reason.reason : reason))
     if (reason === undefined) request.refuse()
     else request.fail(reason, reactor.now)
   }
@@ -202,6 +211,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       const n = socket.recvv(this.#fd, arena, slices)
       tcp.sent(c, Math.max(0, n))
       if (n > 0) {
+        this.#entry.toGuest += n
         budget -= n
         if (n === asked) this.#readSize = Math.min(READ_BUDGET, 2 * this.#readSize)
         else {
@@ -235,6 +245,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   text(_c: tcp.Connection, at: number, len: number): number {
     if (!this.#isWritable) return 0
     const n = socket.send(this.#fd, this.#host.arena, at, len)
+    if (n > 0) this.#entry.fromGuest += n
     if (n === len) return n
     if (n >= 0 || n === -EAGAIN) {
       this.#isWritable = false
@@ -258,15 +269,17 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       tcp.unread(c, slices)
       const n = socket.sendv(this.#fd, arena, slices)
       if (n < slices.total) this.#isWritable = false
-      if (n > 0) tcp.consume(c, n)
-      else if (n !== -EAGAIN) return this.#hostFailed()
+      if (n > 0) {
+        this.#entry.fromGuest += n
+        tcp.consume(c, n)
+      } else if (n !== -EAGAIN) return this.#hostFailed()
     }
     if (c.rcvQueued > 0) return
     if (this.#isGuestDone && !this.#isShutdown) {
       this.#isShutdown = true
       socket.shutdownWrite(this.#fd)
     }
-    if (this.#isOrphan) this.#release()
+    if (this.#isOrphan) this.#release('finished')
   }
 
   finArrived(_c: tcp.Connection): void {
@@ -279,7 +292,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   /** The host's socket is broken: what was in flight is lost, and the guest has to know. */
   #hostFailed(): void {
     const c = this.#connection!
-    if (this.#isOrphan) return this.#release()
+    if (this.#isOrphan) return this.#release('host-reset')
     this.#host.stack.tcp.abort(c, 'aborted')
   }
 
@@ -290,10 +303,10 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       return
     }
     if (reason !== 'finished' && this.#fd >= 0) socket.linger0(this.#fd)
-    this.#release()
+    this.#release(ENDS[reason])
   }
 
-  #release(): void {
+  #release(end: FlowEnd): void {
     if (this.#fd < 0) return
     this.#host.orphans.delete(this)
     if (this.#connection !== undefined) tcp.discard(this.#connection)
@@ -301,12 +314,13 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     io.close(this.#fd)
     this.#fd = -1
     this.#host.counters.tcpClosed++
+    this.#host.journal.close(this.#entry, end, this.#host.reactor.now)
   }
 
   /** The network is closed: the host's side sees a RST, as of a machine that is gone. */
   destroy(): void {
     if (this.#fd >= 0) socket.linger0(this.#fd)
-    this.#release()
+    this.#release('closed')
   }
 }
 
@@ -314,6 +328,20 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 function setOptions(fd: number): void {
   socket.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
   socket.setInt(fd, SOL_SOCKET, SO_OOBINLINE, 1)
+}
+
+/** Who ended it. Nobody here aborts but for an error of the host's socket. */
+const ENDS: Readonly<Record<tcp.CloseReason, FlowEnd>> = {
+  finished: 'finished',
+  'guest-reset': 'guest-reset',
+  'guest-timeout': 'guest-timeout',
+  aborted: 'host-reset',
+  refused: 'guest-refused',
+}
+
+function dialEnd(reason: Reason | undefined): FlowEnd {
+  if (reason === undefined) return 'host-refused'
+  return reason === 'prohibited' ? 'prohibited' : 'host-unreachable'
 }
 
 const endpoint = { words: new Int32Array(4), port: 0 }

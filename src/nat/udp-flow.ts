@@ -25,6 +25,7 @@ import { Batch } from '../sys/batch.ts'
 import { EAGAIN, EPOLLERR, EPOLLET, EPOLLIN, SOCK_DGRAM } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
+import type { FlowEnd, FlowEntry } from './flow-journal.ts'
 import { type GuestFlow, GuestFlows, type GuestKey, nameOf } from './guest-flows.ts'
 import { appearAs, appearAsDns, type Host, isHostLoopback, translate } from './host.ts'
 import { keepErrors, type Sender } from './host-errors.ts'
@@ -73,7 +74,7 @@ export class UdpFlows {
     let flow = this.#flows.get(nameOf(datagram.key, isDns))
     const isLocal = isDns && isHostLoopback(this.#to.words)
     if (flow !== undefined && (flow.family !== family || flow.isLocal !== isLocal)) {
-      this.#flows.close(flow) // resolv.conf names a server now that this socket is not for
+      this.#flows.close(flow, 'expired') // resolv.conf names a server now that this socket is not for
       flow = undefined
     }
     flow ??= this.#open(datagram, isDns, family)
@@ -108,6 +109,8 @@ export class UdpFlows {
     }
     this.#flows.add(flow)
     host.counters.udpOpened++
+    const key = datagram.key.slice()
+    flow.entry = host.journal.open('udp', 'guest', key, this.#to, host.reactor.now)
     return flow
   }
 
@@ -143,6 +146,7 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
   /** Of DNS: the server is on the host's loopback, which is not reached from the outbound address. */
   isLocal = false
   neighbour: Neighbour
+  entry!: FlowEntry
   readonly #host: Host
   readonly #flows: UdpFlows
   readonly #path = new PathOptions()
@@ -171,6 +175,7 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
   send(datagram: Datagram, to: socket.Endpoint): void {
     if (this.isDns) this.#noteServer(to)
     else this.#path.follow(this.#fd, this.family, datagram)
+    this.entry.fromGuest += datagram.len
     this.#host.errors.send(this.#fd, this, datagram, to)
   }
 
@@ -224,12 +229,15 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
       if (!options.hostLoopback && isHostLoopback(peer.words)) return
       appearAs(options, key, peer)
     }
+    this.entry.toGuest += batch.len[i]!
     stack.transmitter.sendUdp(key, this.neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
   }
 
-  release(): void {
-    this.#host.reactor.remove(this)
+  release(end: FlowEnd): void {
+    const { journal, reactor } = this.#host
+    reactor.remove(this)
     io.close(this.#fd)
     this.#fd = -1
+    journal.close(this.entry, end, reactor.now)
   }
 }

@@ -42,6 +42,7 @@ async function startNetwork() {
       if (fake === 'gone') setTimeout(() => resolve({ reason: 'tap-gone' }), 100)
     }),
     watchHangup,
+    observe: () => {},
     close: () => (fake === 'stuck' ? never : Promise.resolve()),
   }
 }

@@ -59,6 +59,7 @@ test('the defaults are those of slirp4netns', () => {
     },
     sandbox: false,
     seccomp: false,
+    observation: { logLevel: 'warning' },
   })
 })
 
@@ -79,6 +80,8 @@ test('every option that is there reaches its setting', () => {
     '--outbound-addr6=lo',
     '--enable-sandbox',
     '--enable-seccomp',
+    '--log-flows=json',
+    '--log-level=debug',
     mac,
     '--netns-type=path',
     '--userns-path=/proc/self/ns/user',
@@ -104,6 +107,7 @@ test('every option that is there reaches its setting', () => {
     readyFd: 4,
     sandbox: true,
     seccomp: true,
+    observation: { logLevel: 'debug', flowLog: 'json' },
   })
 })
 

@@ -15,6 +15,11 @@ const MTU = ['MTU must be a positive integer (< 65522)']
 const PID = ['PID must be a positive integer']
 const MAC =
   "macaddress has to be a valid MAC address (hex string, 6 bytes, each byte separated by a ':')."
+const AMBIGUOUS =
+  "slirp4netns: option '--=' is ambiguous; possibilities: '--configure' '--exit-fd' '--ready-fd' '--mtu' '--cidr' " +
+  "'--disable-host-loopback' '--no-host-loopback' '--netns-type' '--userns-path' '--api-socket' '--enable-ipv6' " +
+  "'--enable-sandbox' '--create-sandbox' '--enable-seccomp' '--help' '--version' '--outbound-addr' " +
+  "'--outbound-addr6' '--disable-dns' '--macaddress' '--target-type'"
 const LONG = `./${'A'.repeat(203)}`
 const experimental = (what: string) => `WARNING: Support for ${what} is experimental`
 
@@ -78,12 +83,8 @@ export const ROWS: Row[] = [
   },
   {
     args: ['--='],
-    stderr: [
-      "slirp4netns: option '--=' is ambiguous; possibilities: '--configure' '--exit-fd' '--ready-fd' '--mtu' '--cidr' " +
-        "'--disable-host-loopback' '--no-host-loopback' '--netns-type' '--userns-path' '--api-socket' '--enable-ipv6' " +
-        "'--enable-sandbox' '--create-sandbox' '--enable-seccomp' '--help' '--version' '--outbound-addr' " +
-        "'--outbound-addr6' '--disable-dns' '--macaddress' '--target-type'",
-    ],
+    stderr: [`${AMBIGUOUS} '--log-flows' '--log-level'`],
+    upstream: [AMBIGUOUS],
     usage: true,
   },
   // '--net' is '--netns-type', and takes the next word.
@@ -236,6 +237,16 @@ export const ROWS: Row[] = [
 
 /** Rows whose answer upstream gives in other words, from another place, or has a slip in. */
 export const OWN_ROWS: Row[] = [
+  {
+    args: ['--log-flows=xml', '1', 'tap0'],
+    stderr: ['--log-flows must be one of text, json, not "xml"'],
+    usage: true,
+  },
+  {
+    args: ['--log-level', 'loud', '1', 'tap0'],
+    stderr: ['--log-level must be one of error, warning, info, debug, not "loud"'],
+    usage: true,
+  },
   {
     args: ['--target-type=bess', LONG],
     stderr: ['the specified BESS socket path is too long (>= 108)'],
