@@ -6,7 +6,7 @@
  * within each round, so that a change of the machine's mood meets all of them; the table shows medians, and `~` where
  * the rounds did not agree. Only ratios within one run compare.
  */
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import { explain, preflight } from '../src/lab/preflight.ts'
@@ -116,6 +116,9 @@ async function measure(
     try {
       await startIperf(guest)
       for (const workload of workloads) {
+        if (running.pid !== undefined && !existsSync(`/proc/${running.pid}`)) {
+          throw new Error(`the daemon has ended, before ${workload.group}, ${workload.name}`)
+        }
         progress(`${what}: ${workload.group}, ${workload.name}`)
         const place = { world, guest, running, seconds }
         await take(name, mtu, workload, place, results).catch((error) => {

@@ -60,4 +60,4 @@ const lossless: Workload = {
   },
 }
 
-export const udp: readonly Workload[] = [...SIZES.map(flood), lossless]
+export const udp: readonly Workload[] = [lossless, ...SIZES.map(flood)]
