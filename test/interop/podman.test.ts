@@ -7,9 +7,9 @@ import { GATEWAY, GUEST, IMAGE, withPodman } from './podman.ts'
 withPodman([], (lab, podman) => {
   /** The only daemon there is, and it is the one under test. */
   const theDaemon = async () => {
-    const daemons = await lab.daemons()
-    expect(daemons).toHaveLength(1)
-    return daemons[0]!
+    // One whose container has just been stopped ends by its exit pipe, a moment later.
+    await expect.poll(async () => (await lab.daemons()).length, { timeout: 5_000 }).toBe(1)
+    return (await lab.daemons())[0]!
   }
 
   test('a container reaches the Internet by address and by name, over IPv4 and IPv6', async () => {
