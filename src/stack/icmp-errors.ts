@@ -10,6 +10,7 @@ import * as icmp from './wire/icmp.ts'
 import * as icmpv6 from './wire/icmpv6.ts'
 import * as ipv4 from './wire/ipv4.ts'
 import * as ipv6 from './wire/ipv6.ts'
+import * as ipv6Fragment from './wire/ipv6-fragment.ts'
 
 export type Reason =
   | 'net-unreachable'
@@ -87,25 +88,59 @@ export class IcmpErrors {
     transmitter.sendComplete(neighbour, out + len, now)
   }
 
+  /**
+   * A parameter problem (RFC 4443 §3.4) of the guest's IPv6 packet at [at, end): the octet at `pointer`
+   * of memory is what it is about.
+   */
+  parameterProblem(
+    at: number,
+    end: number,
+    neighbour: Neighbour,
+    code: number,
+    pointer: number,
+    now: number,
+  ): void {
+    this.#quote6(at, end, neighbour, icmpv6.PARAMETER_PROBLEM, code, pointer - at, now)
+  }
+
   #about6(at: number, end: number, neighbour: Neighbour, reason: Reason, now: number): void {
+    const [type, code] = CODES6[reason]
+    const word = type === icmpv6.PARAMETER_PROBLEM ? NEXT_HEADER_POINTER : 0
+    this.#quote6(at, end, neighbour, type, code, word, now)
+  }
+
+  #quote6(
+    at: number,
+    end: number,
+    neighbour: Neighbour,
+    type: number,
+    code: number,
+    word: number,
+    now: number,
+  ): void {
     const { bytes, view: v } = this.#memory
     if (isAboutNothing6(v, at, end)) return
     const quoteLen = Math.min(end - at, icmpv6.MAX_QUOTE)
     ipv6.readAddress(v, at + ipv6.SRC, this.#dst6, 0)
-    const quote = this.#begin6(this.#dst6, neighbour, reason, quoteLen)
+    const quote = this.#begin6(this.#dst6, neighbour, type, code, word, quoteLen)
     bytes.copyWithin(quote, at, at + quoteLen)
     this.#transmitter.sendIcmp6(neighbour, quote - icmpv6.HEADER_LEN, quote + quoteLen, now)
   }
 
   /** Writes the headers of an error whose quote has `len` octets; returns where that goes. */
-  #begin6(dst: Int32Array, neighbour: Neighbour, reason: Reason, len: number): number {
-    const [type, code] = CODES6[reason]
+  #begin6(
+    dst: Int32Array,
+    neighbour: Neighbour,
+    type: number,
+    code: number,
+    word: number,
+    len: number,
+  ): number {
     const all = icmpv6.HEADER_LEN + len
     const { ICMPV6 } = ipv6
     const transmitter = this.#transmitter
     const source = this.#source6
     const out = transmitter.begin6(source, 0, dst, 0, neighbour, ICMPV6, all, DEFAULT_TTL)
-    const word = type === icmpv6.PARAMETER_PROBLEM ? NEXT_HEADER_POINTER : 0
     return icmpv6.emit(this.#memory.view, out, type, code, word)
   }
 }
@@ -122,7 +157,13 @@ function isAboutNothing(v: DataView, at: number, end: number): boolean {
 /** Never about another error, or what was for several (RFC 4443 §2.4 (e)). */
 function isAboutNothing6(v: DataView, at: number, end: number): boolean {
   if (v.getUint8(at + ipv6.DST) === 0xff) return true
-  const message = at + ipv6.HEADER_LEN
-  if (ipv6.nextHeader(v, at) !== ipv6.ICMPV6) return false
-  return message >= end || icmpv6.isError(icmpv6.type(v, message))
+  if (!upper.find(v, at, end)) return true
+  if (upper.protocol === ipv6.FRAGMENT && ipv6Fragment.check(upper.at, end)) {
+    if (ipv6Fragment.offset(v, upper.at) !== 0) return false
+    upper.findFrom(v, upper.at, upper.at + ipv6Fragment.HEADER_LEN, end)
+  }
+  if (upper.protocol !== ipv6.ICMPV6) return false
+  return upper.at >= end || icmpv6.isError(icmpv6.type(v, upper.at))
 }
+
+const upper = new ipv6.UpperLayer()

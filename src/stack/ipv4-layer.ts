@@ -113,7 +113,7 @@ export class Ipv4Layer {
     const { bytes, view } = this.#memory
     const { at, end } = this.#packet
     const whole = this.#fragments.receive(bytes, view, at, end, now)
-    this.#counters.drop.fragments = this.#fragments.dropped()
+    this.#counters.drop.fragments += this.#fragments.newlyDropped()
     if (whole === undefined) return false
     this.#locateWhole(whole)
     return true
@@ -199,7 +199,7 @@ export class Ipv4Layer {
       const neighbour = this.#options.transmitter.neighbours.find(key)
       this.#options.errors.about(at, end, neighbour, 'reassembly-time', now)
     })
-    this.#counters.drop.fragments = this.#fragments.dropped()
+    this.#counters.drop.fragments += this.#fragments.newlyDropped()
   }
 }
 

@@ -1,5 +1,6 @@
 /** IPv6 on its way up (RFC 8200), with ICMPv6 (RFC 4443) beside it; ndp.ts finds neighbours. */
 import type { Counters } from './counters.ts'
+import { Fragments, TIMEOUT6 } from './fragments.ts'
 import type { IcmpErrors, Reason } from './icmp-errors.ts'
 import type { Memory } from './link.ts'
 import { NeighborDiscovery } from './ndp.ts'
@@ -12,6 +13,9 @@ import * as ethernet from './wire/ethernet.ts'
 import * as icmpv6 from './wire/icmpv6.ts'
 import * as ipv4 from './wire/ipv4.ts'
 import * as ipv6 from './wire/ipv6.ts'
+import * as ipv6Fragment from './wire/ipv6-fragment.ts'
+import * as tcp from './wire/tcp.ts'
+import * as udp from './wire/udp.ts'
 
 /** Our side of an IPv6 link. Addresses are four words each. */
 export interface Ipv6Subnet {
@@ -35,18 +39,19 @@ export interface Ipv6Options {
   readonly mtu: number
   readonly mac: Uint8Array
   readonly random: () => number
+  /** A place of 68 KiB, where a datagram that was put together is put. */
+  readonly whole: number
   /** The guest at the address in `key` is where the octets at `macAt` say. */
   readonly learn: (key: Int32Array, macAt: number) => Neighbour
 }
-
-/** Ours: more extension headers than this are nobody's wish. */
-const MAX_EXTENSIONS = 8
 
 export class Ipv6Layer {
   readonly #options: Ipv6Options
   readonly #memory: Memory
   readonly #ndp: NeighborDiscovery
   readonly #packet = new Packet()
+  readonly #upper = new ipv6.UpperLayer()
+  readonly #fragments = new Fragments({ timeout: TIMEOUT6 })
 
   constructor(options: Ipv6Options) {
     this.#options = options
@@ -66,14 +71,17 @@ export class Ipv6Layer {
     packet.at = at
     packet.end = at + ipv6.HEADER_LEN + ipv6.payloadLen(v, at)
     packet.checksummed = checksummed
-    const protocol = this.#walk()
-    if (protocol < 0) return void drop.ipv6Malformed++
+    const upper = this.#upper
+    if (!upper.find(v, at, packet.end)) return void drop.ipv6Malformed++
+    packet.transport = upper.at
     const isOurs = this.#isOurs(key, 4)
-    if (protocol === ipv6.ICMPV6 && this.#receiveNdp(now)) return
+    if (upper.protocol === ipv6.ICMPV6 && this.#receiveNdp(now)) return
     if (!this.#isGuest(key)) return void drop.ipv6Src++
     if (!isOurs && !isGlobalUnicast(key)) return void drop.ipv6Dst++
-    if (ipv6.hopLimit(v, at) === 0) return void drop.ipv6HopLimit++
-    if (!isOurs && ipv6.hopLimit(v, at) === 1) {
+    if (upper.protocol === ipv6.FRAGMENT && !this.#isWhole(now)) return
+    const hopLimit = ipv6.hopLimit(v, packet.at)
+    if (hopLimit === 0) return void drop.ipv6HopLimit++
+    if (!isOurs && hopLimit === 1) {
       drop.ipv6HopLimit++
       return this.#error('hop-limit', now)
     }
@@ -81,35 +89,74 @@ export class Ipv6Layer {
       drop.ipv6Dst++
       return this.#error('host-unreachable', now)
     }
-    if (protocol === ipv6.FRAGMENT) return void drop.fragments++
-    this.#receiveWhole(protocol, isOurs, now)
+    this.#receiveWhole(isOurs, now)
   }
 
-  /** Walks over extension headers: sets `transport`, returns its protocol, or -1. */
-  #walk(): number {
-    const { view: v } = this.#memory
+  /**
+   * Takes the fragment (RFC 8200 §4.5); true when the packet is a whole one then: the one that it
+   * completes, or itself, when it is an atomic one, which has nothing to do with others (RFC 6946).
+   */
+  #isWhole(now: number): boolean {
+    const { bytes, view: v } = this.#memory
     const packet = this.#packet
-    let protocol = ipv6.nextHeader(v, packet.at)
-    let at = packet.at + ipv6.HEADER_LEN
-    for (let i = 0; i < MAX_EXTENSIONS; i++) {
-      const next = ipv6.extensionEnd(v, at, packet.end, protocol)
-      if (next < 0) break
-      protocol = v.getUint8(at)
-      at = next
+    const upper = this.#upper
+    const { at, end, transport } = packet
+    const { drop } = this.#options.counters
+    if (!ipv6Fragment.check(transport, end) || !this.#isFragmentRight(now)) {
+      drop.fragments++
+      return false
     }
-    packet.transport = at
-    return at <= packet.end ? protocol : -1
+    if (!ipv6Fragment.isAtomic(v, transport)) {
+      const whole = this.#fragments.receive6(bytes, v, at, transport, end, now)
+      drop.fragments += this.#fragments.newlyDropped()
+      if (whole === undefined) return false
+      packet.at = this.#options.whole
+      packet.end = whole.copyTo(this.#memory, packet.at)
+      packet.checksummed = false
+      upper.find(v, packet.at, packet.end)
+    }
+    packet.transport = upper.at
+    const isIcmp = upper.protocol === ipv6.ICMPV6
+    // RFC 6980 §5: Neighbor Discovery never comes in fragments.
+    if (isIcmp && (this.#isNdp() || !this.#isIcmpRight())) drop.icmpv6Malformed++
+    else if (upper.protocol === ipv6.FRAGMENT) drop.ipv6Malformed++
+    else return true
+    return false
   }
 
-  #receiveWhole(protocol: number, isOurs: boolean, now: number): void {
+  /** What each fragment has to be (RFC 8200 §4.5); its sender is told when it is not. */
+  #isFragmentRight(now: number): boolean {
+    const { view: v } = this.#memory
+    const { at, end, transport } = this.#packet
+    const text = transport + ipv6Fragment.HEADER_LEN
+    const offset = ipv6Fragment.offset(v, transport)
+    const isLast = !ipv6Fragment.moreFragments(v, transport)
+    if (!isLast && (end - text) % ipv6Fragment.UNIT !== 0) {
+      this.#problem(icmpv6.ERRONEOUS_FIELD, at + ipv6.PAYLOAD_LEN, now)
+      return false
+    }
+    if (offset + end - text > 0xffff) {
+      this.#problem(icmpv6.ERRONEOUS_FIELD, transport + 2, now)
+      return false
+    }
+    if (offset !== 0) return true
+    const upper = this.#upper
+    const isChain = upper.findFrom(v, transport, text, end)
+    if (isChain && end - upper.at >= headerLenOf(upper.protocol)) return true
+    this.#problem(icmpv6.INCOMPLETE_HEADER_CHAIN, at, now) // RFC 7112 §5
+    return false
+  }
+
+  #receiveWhole(isOurs: boolean, now: number): void {
     const packet = this.#packet
     const { transport, counters } = this.#options
+    const { protocol, pointer } = this.#upper
     if (protocol === ipv4.TCP) transport.receiveTcp(packet, now)
     else if (protocol === ipv4.UDP) transport.receiveUdp(packet)
     else if (protocol === ipv6.ICMPV6) this.#receiveEcho(isOurs, now)
     else {
       counters.drop.ipv6Protocol++
-      this.#error('protocol-unreachable', now)
+      this.#problem(icmpv6.UNRECOGNIZED_NEXT_HEADER, pointer, now)
     }
   }
 
@@ -117,17 +164,29 @@ export class Ipv6Layer {
   #receiveNdp(now: number): boolean {
     const { view: v } = this.#memory
     const { drop } = this.#options.counters
-    const { transport, end } = this.#packet
-    if (!icmpv6.check(transport, end) || !this.#isSumRight()) {
+    const { transport } = this.#packet
+    if (!this.#isIcmpRight()) {
       drop.icmpv6Malformed++
       return true
     }
-    const kind = icmpv6.type(v, transport)
-    if (kind < icmpv6.ROUTER_SOLICITATION || kind > icmpv6.NEIGHBOR_ADVERTISEMENT) return false
+    if (!this.#isNdp()) return false
     // RFC 4861 §7.1: what came through a router has a lower hop limit, and is none of this link.
     const isLocal = ipv6.hopLimit(v, this.#packet.at) === 255 && icmpv6.code(v, transport) === 0
     if (!isLocal || !this.#ndp.receive(this.#packet, now)) drop.icmpv6Malformed++
     return true
+  }
+
+  #isNdp(): boolean {
+    const { transport, end } = this.#packet
+    if (!icmpv6.check(transport, end)) return false
+    const kind = icmpv6.type(this.#memory.view, transport)
+    return kind >= icmpv6.ROUTER_SOLICITATION && kind <= icmpv6.NEIGHBOR_ADVERTISEMENT
+  }
+
+  /** Is it a whole message with a right checksum? */
+  #isIcmpRight(): boolean {
+    const { transport, end } = this.#packet
+    return icmpv6.check(transport, end) && this.#isSumRight()
   }
 
   #isSumRight(): boolean {
@@ -157,6 +216,13 @@ export class Ipv6Layer {
     this.#options.errors.about(at, end, this.#sender(), reason, now)
   }
 
+  /** A parameter problem: the octet at `pointer` is what it is about. */
+  #problem(code: number, pointer: number, now: number): void {
+    const { at, end, frame } = this.#packet
+    if (ethernet.isGroup(this.#memory.view, frame)) return
+    this.#options.errors.parameterProblem(at, end, this.#sender(), code, pointer, now)
+  }
+
   #sender(): Neighbour {
     return this.#options.learn(this.#packet.key, this.#packet.frame + ethernet.SRC)
   }
@@ -181,12 +247,27 @@ export class Ipv6Layer {
   }
 
   deadline(): number {
-    return this.#ndp.deadline
+    return Math.min(this.#ndp.deadline, this.#fragments.deadline)
   }
 
   timeout(now: number): void {
     this.#ndp.timeout(now)
+    this.#fragments.timeout(now, (first) => {
+      const { errors, transmitter, whole } = this.#options
+      const end = first.copyTo(this.#memory, whole)
+      const { key } = this.#packet
+      ipv6.readAddress(this.#memory.view, whole + ipv6.SRC, key, 0)
+      errors.about(whole, end, transmitter.neighbours.find(key), 'reassembly-time', now)
+    })
+    this.#options.counters.drop.fragments += this.#fragments.newlyDropped()
   }
+}
+
+/** What a first fragment has to hold of the header of its protocol (RFC 7112 §5), as Linux asks it. */
+function headerLenOf(protocol: number): number {
+  if (protocol === ipv4.TCP) return tcp.HEADER_LEN
+  if (protocol === ipv4.UDP) return udp.HEADER_LEN
+  return protocol === ipv6.ICMPV6 ? icmpv6.HEADER_LEN : 0
 }
 
 /**

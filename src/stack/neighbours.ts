@@ -33,6 +33,8 @@ export class Neighbour implements Keyed {
   /** When it was asked for last, ms. */
   requestedAt: number = -Infinity
   readonly held: HeldFrame[] = []
+  /** The largest IPv6 packet that it takes, or a router on the way to it (RFC 8201). */
+  pathMtu: number = Infinity
 
   /** The first four words of `key` are its address. */
   constructor(key: Int32Array) {

@@ -1,7 +1,7 @@
 /**
- * One IPv4 datagram that is put together from fragments (RFC 791 §3.2).
+ * One datagram that is put together from fragments (RFC 791 §3.2, RFC 8200 §4.5).
  *
- *   0        60 - IHL          60                                   65,575
+ *   0        60 - header       60                                   65,596
  *   |        | the first one's | text, each fragment at its offset  |
  *   |        | header          |                                    |
  *
@@ -11,18 +11,77 @@
  */
 import type { Memory } from './link.ts'
 import * as ipv4 from './wire/ipv4.ts'
+import * as ipv6 from './wire/ipv6.ts'
+import * as ipv6Fragment from './wire/ipv6-fragment.ts'
 
 /** Where the text is: room for the longest header before it. */
 const TEXT = 60
-/** The longest text: the total length has 16 bits, and counts a header of 20 octets at least. */
+/** The longest text of IPv4: the total length has 16 bits, and counts a header of 20 octets at least. */
 export const MAX_TEXT: number = ipv4.MAX_LEN - ipv4.HEADER_LEN
+/** … and of IPv6, whose payload length does not count the header. */
+export const MAX_TEXT6 = 65_535
 /** Octets that a datagram takes, whatever its length. */
-export const SLOT_LEN: number = TEXT + MAX_TEXT + 1
+export const SLOT_LEN: number = TEXT + MAX_TEXT6 + 1
 /** 32-bit words of the map. */
-const MAP_WORDS = Math.ceil(MAX_TEXT / 8 / 32)
+const MAP_WORDS = Math.ceil(MAX_TEXT6 / 8 / 32)
+/** Words that tell datagrams apart: source, destination, identification, and for IPv4 the protocol. */
+const ID = 8
+const PROTOCOL = 9
+const KEY_WORDS = 10
 
 /** What a fragment is to a datagram. */
 export type Placed = 'added' | 'repeated' | 'overlapping'
+
+/** A fragment as read, of either version: made once and overwritten. Places are in its memory. */
+export class Fragment {
+  /** Which datagram it is of. */
+  readonly key: Int32Array = new Int32Array(KEY_WORDS)
+  /** Its header is at [header, headerEnd); its text, not empty, at [text, end). */
+  header = 0
+  headerEnd = 0
+  text = 0
+  end = 0
+  /** Where the text lies in the whole. */
+  offset = 0
+  isLast = false
+  /** The protocol of what the whole carries. */
+  protocol = 0
+
+  /** Reads the one in the packet at [at, end), for which `ipv4.check` is true. */
+  read4(v: DataView, at: number, end: number): void {
+    const { key } = this
+    key.fill(0)
+    key[3] = ipv4.src(v, at)
+    key[7] = ipv4.dst(v, at)
+    key[ID] = ipv4.id(v, at)
+    key[PROTOCOL] = this.protocol = ipv4.protocol(v, at)
+    this.header = at
+    this.headerEnd = this.text = at + ipv4.headerLen(v, at)
+    this.end = end
+    this.offset = ipv4.fragmentOffset(v, at)
+    this.isLast = !ipv4.moreFragments(v, at)
+  }
+
+  /**
+   * Reads the one in the packet at [at, end) whose Fragment header is at `fragment`. The next header
+   * does not tell datagrams apart. Extension headers before the Fragment header are for routers, and
+   * left behind; deviates from RFC 8200 §4.5, which keeps them: nobody here reads them again.
+   */
+  read6(v: DataView, at: number, fragment: number, end: number): void {
+    const { key } = this
+    ipv6.readAddress(v, at + ipv6.SRC, key, 0)
+    ipv6.readAddress(v, at + ipv6.DST, key, 4)
+    key[ID] = ipv6Fragment.id(v, fragment)
+    key[PROTOCOL] = 0
+    this.header = at
+    this.headerEnd = at + ipv6.HEADER_LEN
+    this.text = fragment + ipv6Fragment.HEADER_LEN
+    this.end = end
+    this.offset = ipv6Fragment.offset(v, fragment)
+    this.isLast = !ipv6Fragment.moreFragments(v, fragment)
+    this.protocol = ipv6Fragment.nextHeader(v, fragment)
+  }
+}
 
 /** When complete, a packet at [at, end) of `bytes`, **borrowed** until the next call. */
 export class Reassembly {
@@ -34,11 +93,12 @@ export class Reassembly {
 
   /** Are fragments missing? When not, and not borrowed, the slot is free. */
   isOpen = false
+  /** Given up, and kept so that what is still to come of it is known (RFC 5722 §4). */
+  isDead = false
   /** When it is given up, in ms. */
   deadline: number = Infinity
-  #src = 0
-  #dst = 0
-  #id = 0
+  readonly #key = new Int32Array(KEY_WORDS)
+  /** The protocol that the first one tells. */
   #protocol = 0
   /** Octets of text that came, and the end of the furthest of them. */
   #received = 0
@@ -47,13 +107,11 @@ export class Reassembly {
   #textLen = 0
   readonly #map: Int32Array = new Int32Array(MAP_WORDS)
 
-  /** Makes this the datagram of the fragment whose header is at `at`. */
-  open(v: DataView, at: number, deadline: number): void {
-    this.#src = ipv4.src(v, at)
-    this.#dst = ipv4.dst(v, at)
-    this.#id = ipv4.id(v, at)
-    this.#protocol = ipv4.protocol(v, at)
+  /** Makes this the datagram of the fragment. */
+  open(fragment: Fragment, deadline: number): void {
+    this.#key.set(fragment.key)
     this.isOpen = true
+    this.isDead = false
     this.deadline = deadline
     this.at = 0
     this.end = 0
@@ -63,21 +121,16 @@ export class Reassembly {
     this.#map.fill(0)
   }
 
-  /** Is the fragment one of this datagram (RFC 791 §3.2)? */
-  isOf(v: DataView, at: number): boolean {
-    return (
-      this.#id === ipv4.id(v, at) &&
-      this.#src === ipv4.src(v, at) &&
-      this.#dst === ipv4.dst(v, at) &&
-      this.#protocol === ipv4.protocol(v, at)
-    )
+  /** Is the fragment one of this datagram? */
+  isOf({ key }: Fragment): boolean {
+    for (let i = 0; i < KEY_WORDS; i++) if (this.#key[i] !== key[i]) return false
+    return true
   }
 
-  /** Places the fragment at `at` with its text at [text, end), which is not empty. */
-  place(bytes: Uint8Array, v: DataView, at: number, text: number, end: number): Placed {
-    const from = ipv4.fragmentOffset(v, at)
+  /** Places a fragment of `bytes`. */
+  place(bytes: Uint8Array, fragment: Fragment): Placed {
+    const { text, end, offset: from, isLast } = fragment
     const to = from + end - text
-    const isLast = !ipv4.moreFragments(v, at)
     if (this.#contradicts(to, isLast)) return 'overlapping'
     if (!this.#isFree(from, to)) {
       return this.#holds(from, bytes, text, end) ? 'repeated' : 'overlapping'
@@ -85,9 +138,11 @@ export class Reassembly {
     this.#mark(from, to)
     this.bytes.set(bytes.subarray(text, end), TEXT + from)
     if (from === 0) {
-      this.at = TEXT + at - text
+      const { header, headerEnd } = fragment
+      this.at = TEXT + header - headerEnd
       this.end = TEXT + to
-      this.bytes.set(bytes.subarray(at, text), this.at)
+      this.bytes.set(bytes.subarray(header, headerEnd), this.at)
+      this.#protocol = fragment.protocol
     }
     if (isLast) this.#textLen = to
     this.#highest = Math.max(this.#highest, to)
@@ -102,11 +157,26 @@ export class Reassembly {
   /** Makes the header that of the whole. False when the whole is too long for one. */
   finish(): boolean {
     this.end = TEXT + this.#textLen
-    const total = this.end - this.at
+    return this.#emitHeader()
+  }
+
+  /** Makes the header that of the text that came with it, to be quoted; there must be some. */
+  finishFirst(): void {
+    if (ipv6.version(this.view, this.at) === 6) this.#emitHeader()
+  }
+
+  #emitHeader(): boolean {
+    const { view, at, end } = this
+    if (ipv6.version(view, at) === 6) {
+      view.setUint16(at + 4, end - at - ipv6.HEADER_LEN)
+      view.setUint8(at + 6, this.#protocol)
+      return true
+    }
+    const total = end - at
     if (total > ipv4.MAX_LEN) return false
-    this.view.setUint16(this.at + 2, total)
-    this.view.setUint16(this.at + 6, 0) // flags and fragment offset
-    ipv4.emitChecksum(this.bytes, this.view, this.at)
+    view.setUint16(at + 2, total)
+    view.setUint16(at + 6, 0) // flags and fragment offset
+    ipv4.emitChecksum(this.bytes, view, at)
     return true
   }
 

@@ -106,6 +106,7 @@ export class Stack {
       mtu,
       arpSource: gateway,
       solicitSource: options.ipv6?.linkLocal ?? UNSPECIFIED,
+      random,
     })
     const { transmitter } = this
     const gateway6 = options.ipv6?.gateway ?? UNSPECIFIED
@@ -139,7 +140,18 @@ export class Stack {
       learn,
     })
     if (options.ipv6 !== undefined) {
-      const common = { memory, counters, transmitter, transport, errors, mtu, mac, random, learn }
+      const common = {
+        memory,
+        counters,
+        transmitter,
+        transport,
+        errors,
+        mtu,
+        mac,
+        random,
+        whole,
+        learn,
+      }
       this.#ipv6 = new Ipv6Layer({ ...common, subnet: options.ipv6 })
     }
   }

@@ -40,6 +40,11 @@ export class Transmitter {
   readonly #mtu: number
   readonly #fragmenter: Fragmenter
   #id = 0
+  /** Of IPv6, whose identifications have 32 bits: it starts anywhere (RFC 7739 §4), when it is needed. */
+  #id6: number | undefined
+  readonly #random: () => number
+  /** The largest IPv6 packet that may go to the neighbour whose packet is under way. */
+  #pathMtu: number
 
   constructor(options: {
     memory: Memory
@@ -54,6 +59,8 @@ export class Transmitter {
     arpSource: number
     /** The address that neighbor solicitations come from. */
     solicitSource: Int32Array
+    /** 32 random bits at each call. */
+    random: () => number
   }) {
     this.#memory = options.memory
     this.#link = options.link
@@ -61,7 +68,10 @@ export class Transmitter {
     this.neighbours = options.neighbours
     this.#at = options.at
     this.#mac = options.mac
-    this.#mtu = options.mtu
+    // What each link must carry (RFC 791 §3.2): less cannot be cut to.
+    this.#mtu = Math.max(options.mtu, ipv4.MIN_MTU)
+    this.#pathMtu = this.#pathMtuTo(undefined)
+    this.#random = options.random
     this.#arpSource = options.arpSource
     this.#solicitSource = options.solicitSource
     this.#fragmenter = new Fragmenter(options.memory, options.at + PACKET_LEN)
@@ -167,27 +177,46 @@ export class Transmitter {
     const { slices } = this.departure
     slices.len[0] = end - this.#at
     slices.total += end - this.#at
-    if (neighbour.isKnown) return this.#transmit(this.departure)
+    if (neighbour.isKnown) {
+      this.#pathMtu = this.#pathMtuTo(neighbour)
+      return this.#transmit(this.departure)
+    }
     if (!this.neighbours.hold(neighbour, this.departure)) this.#counters.drop.neighbourUnknown++
     if (this.neighbours.mayRequest(neighbour, now)) this.#requestAddress(neighbour)
+  }
+
+  /** Less than 1280 octets are no path for IPv6 (RFC 8200 §5), whatever somebody says. */
+  #pathMtuTo(neighbour: Neighbour | undefined): number {
+    return Math.max(ipv6.MIN_MTU, Math.min(this.#mtu, neighbour?.pathMtu ?? Infinity))
   }
 
   /** To the link; in fragments, when the packet is larger than it carries (RFC 791 §2.3). */
   readonly #transmit = (departure: Departure): void => {
     const { total } = departure.slices
-    if (departure.gsoType === GSO_NONE && total > ethernet.HEADER_LEN + this.#mtu) {
-      const isIpv6 = ethernet.type(this.#memory.view, departure.slices.at[0]!) === ethernet.IPV6
-      if (isIpv6) return void this.#counters.drop.fragments++
-      this.#fragmenter.emit(departure, this.#mtu, this.#transmit)
-      return
-    }
+    const most = ethernet.HEADER_LEN + Math.min(this.#mtu, this.#pathMtu)
+    if (departure.gsoType === GSO_NONE && total > most && this.#cut(departure)) return
     this.#counters.framesToGuest++
     this.#counters.octetsToGuest += total
     this.#link.transmit(departure)
   }
 
+  /** Sends the packet in fragments. False when it is none that is cut, or fits as it is. */
+  #cut(departure: Departure): boolean {
+    const isIpv6 = ethernet.type(this.#memory.view, departure.slices.at[0]!) === ethernet.IPV6
+    const mtu = isIpv6 ? this.#pathMtu : this.#mtu
+    if (departure.slices.total <= ethernet.HEADER_LEN + mtu) return false
+    if (isIpv6) {
+      this.#id6 = ((this.#id6 ?? this.#random()) + 1) | 0
+      this.#fragmenter.emit6(departure, mtu, this.#id6, this.#transmit)
+    } else {
+      this.#fragmenter.emit(departure, mtu, this.#transmit)
+    }
+    return true
+  }
+
   /** Sends what waited for the neighbour's address. */
   release(neighbour: Neighbour): void {
+    this.#pathMtu = this.#pathMtuTo(neighbour)
     this.neighbours.release(neighbour, this.departure, this.#transmit)
   }
 

@@ -1,7 +1,7 @@
 /** IPv6: the guest makes itself an address, and reaches the host by it. */
 import { expect, test } from 'vitest'
-import { address6, GATEWAY6 } from './ipv6.ts'
-import { inWorlds } from './lab.ts'
+import { addHostAddress6, address6, GATEWAY6, HOST_ADDRESS6 } from './ipv6.ts'
+import { has, inWorlds } from './lab.ts'
 import * as tasks from './tasks.ts'
 
 inWorlds((lab) => {
@@ -22,6 +22,44 @@ inWorlds((lab) => {
       /EACCES|EHOSTUNREACH|ECONNREFUSED/,
     )
   })
+
+  test.skipIf(!has('ip'))(
+    'datagrams of every awkward size come back whole, fragmented or not',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      await addHostAddress6(lab.host)
+      for (const mtu of [1500, 65_520]) {
+        const { guest } = await lab.attach({ mtu, args: ['--enable-ipv6'] })
+        expect(await address6(guest)).toMatch(/^fd00:/)
+        for (const host of [HOST_ADDRESS6, '::1']) {
+          const port = await lab.host.run(tasks.serveUdpEcho, host)
+          const address = { host: host === '::1' ? GATEWAY6 : host, port }
+          for (const length of [0, 1_452, 1_453, 2_896, 9_000, 60_000, 65_472, 65_473, 65_487]) {
+            const { outcome, equal } = await guest.run(tasks.exchangeUdp, address, length)
+            expect({ mtu, host, length, outcome, equal }).toMatchObject({
+              outcome: 'answer',
+              equal: true,
+            })
+          }
+        }
+      }
+    },
+  )
+
+  test.skipIf(!has('ping'))(
+    'the gateway answers a ping of 8,000 octets, and of 65,000',
+    async () => {
+      const { guest } = await lab.attach({ args: ['--enable-ipv6'] })
+      expect(await address6(guest)).toMatch(/^fd00:/)
+      for (const octets of [56, 8_000, 65_000]) {
+        const command = ['ping', '-6', '-n', '-c', '2', '-i', '0.2', '-W', '2', '-s', `${octets}`]
+        const { stdout } = await guest.execute([...command, GATEWAY6])
+        expect(stdout).toContain('2 packets transmitted, 2 received, 0% packet loss')
+      }
+    },
+  )
 
   test('without --enable-ipv6 nobody advertises a prefix', async () => {
     const { guest } = await lab.attach()

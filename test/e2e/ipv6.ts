@@ -24,7 +24,7 @@ export async function address6(guest: Namespace, attempts = 40): Promise<string>
 
 /** Gives the host of a world HOST_ADDRESS6. */
 export async function addHostAddress6(host: Namespace): Promise<void> {
-  const command = ['ip', 'addr', 'add', `${HOST_ADDRESS6}/128`, 'dev', 'lo']
+  const command = ['ip', 'addr', 'replace', `${HOST_ADDRESS6}/128`, 'dev', 'lo']
   const { status, stderr } = await host.execute(command)
   if (status !== 0) throw new Error(stderr)
 }

@@ -282,7 +282,7 @@ export function bulkServed({ keep }: Kit): Promise<Bulk> {
 
 /** Echoes datagrams; answers the port. */
 export function serveUdpEcho({ dgram, bind }: Kit, host?: string, port?: number): Promise<number> {
-  const socket = dgram.createSocket('udp4')
+  const socket = dgram.createSocket(host?.includes(':') ? 'udp6' : 'udp4')
   socket.on('message', (message, from) => socket.send(message, from.port, from.address))
   socket.on('error', () => {})
   return bind(socket, host, port)
@@ -296,7 +296,7 @@ export function exchangeUdp(
   limit: number = 5_000,
 ): Promise<{ outcome: string; from?: string; equal?: boolean; length?: number }> {
   return new Promise((resolve) => {
-    const socket = dgram.createSocket('udp4')
+    const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4')
     const message = crypto.randomBytes(length)
     const done = (outcome: string, more: object = {}): void => {
       clearTimeout(timer)

@@ -36,7 +36,10 @@ export const PORT_UNREACHABLE = 4
 export const HOP_LIMIT_EXCEEDED = 0
 export const REASSEMBLY_EXCEEDED = 1
 /** Codes of PARAMETER_PROBLEM. */
+export const ERRONEOUS_FIELD = 0
 export const UNRECOGNIZED_NEXT_HEADER = 1
+/** RFC 7112 §8. */
+export const INCOMPLETE_HEADER_CHAIN = 3
 
 /** Options of Neighbor Discovery (RFC 4861 §4.6, RFC 8106). */
 export const SOURCE_LINK_LAYER = 1

@@ -9,7 +9,9 @@
  * two of them in a row.
  */
 export const HEADER_LEN = 40
-/** Where the addresses are. */
+/** Where the payload length is, the next header, and the addresses. */
+export const PAYLOAD_LEN = 4
+export const NEXT_HEADER = 6
 export const SRC = 8
 export const DST = 24
 
@@ -60,11 +62,44 @@ export function emitAddress(v: DataView, at: number, words: Int32Array, index: n
  * none that is walked over. Its next header is its first octet.
  */
 export function extensionEnd(v: DataView, at: number, end: number, protocol: number): number {
-  const isWalked =
-    protocol === HOP_BY_HOP || protocol === DESTINATION_OPTIONS || protocol === ROUTING
-  if (!isWalked || end - at < 8) return -1
+  if (!isExtension(protocol) || end - at < 8) return -1
   const next = at + 8 + 8 * v.getUint8(at + 1)
   return next <= end ? next : -1
+}
+
+const isExtension = (protocol: number): boolean =>
+  protocol === HOP_BY_HOP || protocol === DESTINATION_OPTIONS || protocol === ROUTING
+
+/** Ours: more extension headers than this are nobody's wish. */
+const MAX_EXTENSIONS = 8
+
+/** What is behind extension headers: made once, overwritten. */
+export class UpperLayer {
+  /** What it is; a FRAGMENT counts as such. */
+  protocol = 0
+  /** Where it starts. */
+  at = 0
+  /** Where the octet is that says what it is. */
+  pointer = 0
+
+  /** Goes to what is behind the headers of the packet at `at`. False when one is cut off, or they are too many. */
+  find(v: DataView, at: number, end: number): boolean {
+    return this.findFrom(v, at + 6, at + HEADER_LEN, end)
+  }
+
+  /** The same from `at` on, for which the octet at `pointer` says what is there. */
+  findFrom(v: DataView, pointer: number, at: number, end: number): boolean {
+    this.pointer = pointer
+    this.at = at
+    for (let i = 0; i < MAX_EXTENSIONS; i++) {
+      const next = extensionEnd(v, this.at, end, v.getUint8(this.pointer))
+      if (next < 0) break
+      this.pointer = this.at
+      this.at = next
+    }
+    this.protocol = v.getUint8(this.pointer)
+    return !isExtension(this.protocol)
+  }
 }
 
 /** Writes the header; returns where the payload starts. */
