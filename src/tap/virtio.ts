@@ -9,6 +9,10 @@
  * octets (TUNGETVNETHDRSZ); a TAP does not look at it.
  */
 import type { Departure } from '../stack/link.ts'
+import * as checksum from '../stack/wire/checksum.ts'
+import * as ethernet from '../stack/wire/ethernet.ts'
+import * as ipv4 from '../stack/wire/ipv4.ts'
+import * as ipv6 from '../stack/wire/ipv6.ts'
 
 export const HEADER_LEN = 10
 export const HEADER_LEN_WITH_BUFFERS = 12
@@ -21,6 +25,37 @@ export const DATA_VALID = 0x02
 /** Does the sender vouch for the transport checksum? */
 export const isChecksummed = (v: DataView, at: number): boolean =>
   (v.getUint8(at) & (NEEDS_CSUM | DATA_VALID)) !== 0
+
+/**
+ * Finishes the sum that is missing further in than the frame's own transport header: that of a tunnel's inner TCP
+ * or UDP. A guest that sends VXLAN leaves it so, and has summed the outer datagram as if it were there (Linux,
+ * lco_csum). What stands behind an IPv6 extension header is finished, too: that is never wrong. Answers whether
+ * there was one: then nobody vouches for the outer sum.
+ */
+export function finishInner(
+  bytes: Uint8Array,
+  v: DataView,
+  header: number,
+  at: number,
+  end: number,
+): boolean {
+  if ((v.getUint8(header) & NEEDS_CSUM) === 0) return false
+  const start = v.getUint16(header + 6, true)
+  if (start === transportOffset(v, at)) return false
+  const field = at + start + v.getUint16(header + 8, true)
+  if (field + 2 <= end) {
+    // A sum of zero would say that there is none (RFC 768); TCP does not mind.
+    v.setUint16(field, checksum.finish(checksum.sum(bytes, v, at + start, end)) || 0xffff)
+  }
+  return true
+}
+
+/** Where the transport header of a frame is, if there is one: after IPv4's options, or right after IPv6's header. */
+function transportOffset(v: DataView, at: number): number {
+  const network = at + ethernet.HEADER_LEN
+  const isIpv4 = ipv6.version(v, network) === 4
+  return ethernet.HEADER_LEN + (isIpv4 ? ipv4.headerLen(v, network) : ipv6.HEADER_LEN)
+}
 
 /**
  * Writes the header for a frame that goes to the guest, 10 octets; `num_buffers` stays 0.
