@@ -90,6 +90,8 @@ export interface ContainerOptions {
   uid?: number
   /** The nameserver of the container's resolv.conf. */
   nameserver?: string
+  /** Where it and its daemon stand: the world's host, or another one made by `inner`. */
+  host?: Namespace
 }
 
 export class World {
@@ -130,8 +132,8 @@ export class World {
 
   /** Makes a container: its first process is the agent. */
   async container(options: ContainerOptions = {}): Promise<Namespace> {
-    const { podman = false, uid = 0, nameserver = '10.0.2.3' } = options
-    let outer = this.host.enter
+    const { podman = false, uid = 0, nameserver = '10.0.2.3', host = this.host } = options
+    let outer = host.enter
     if (podman) {
       const pause = await Agent.start([...outer, 'unshare', '-U', '--map-root-user', '-m'])
       const surrounding = new Namespace(pause, outer, ['-U', '-m'])
@@ -153,7 +155,7 @@ export class World {
     return container
   }
 
-  /** A network namespace inside a container's: for guests behind a guest. */
+  /** A network namespace inside a container's, for guests behind a guest; or beside the host's, for another host. */
   async inner(container: Namespace): Promise<Namespace> {
     const agent = await Agent.start([...container.enter, 'unshare', '--net'])
     const inner = new Namespace(agent, container.enter, ['-n'])
