@@ -72,6 +72,10 @@ export interface Counters {
   octetsToGuest: number
   tcpRetransmits: number
   tcpTimeouts: number
+  /** Probes of the tail (RFC 8985 §7). */
+  tcpTailProbes: number
+  /** D-SACKs: the guest had what was sent again (RFC 2883). */
+  tcpSpurious: number
   tcpChallengeAcks: number
   readonly drop: Drops
 }
@@ -84,6 +88,8 @@ export function createCounters(): Counters {
     octetsToGuest: 0,
     tcpRetransmits: 0,
     tcpTimeouts: 0,
+    tcpTailProbes: 0,
+    tcpSpurious: 0,
     tcpChallengeAcks: 0,
     drop: {
       ethernetShort: 0,

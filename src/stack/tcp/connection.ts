@@ -20,8 +20,9 @@ import { OctetQueue } from '../octet-queue.ts'
 import type { Slices } from '../slices.ts'
 import { Assembler } from './assembler.ts'
 import { type Congestion, Reno } from './congestion.ts'
+import { Rack } from './rack.ts'
+import { RetransmissionQueue } from './retransmission-queue.ts'
 import { Rto } from './rto.ts'
-import { Scoreboard } from './scoreboard.ts'
 import * as seq from './seq.ts'
 import type { Tcp } from './tcp.ts'
 
@@ -140,11 +141,9 @@ export class Connection implements Keyed, Timed {
   tsOffset = 0
 
   // --- loss detection and recovery ---
-  readonly scoreboard: Scoreboard = new Scoreboard()
-  /** Octets before this that are not SACKed are lost. Never before `sndUna`. */
-  lostBelow: seq.Seq = 0
-  /** HighRxt: lost octets before this were sent again. */
-  highRxt: seq.Seq = 0
+  /** What is out: [sndUna, sndNxt), the SYN excepted. */
+  readonly inFlight: RetransmissionQueue
+  readonly rack: Rack = new Rack()
   recovery: 'none' | 'fast' | 'timeout' = 'none'
   /** Recovery ends when this is acknowledged (RFC 6582 §3.2: recover). */
   recover: seq.Seq = 0
@@ -180,9 +179,18 @@ export class Connection implements Keyed, Timed {
   isForced = false
   /** In the stack's list of connections to flush. */
   isTouched = false
+  nextTouched: Connection | undefined
 
   // --- timers, each a time in ms or Infinity ---
   rtoAt: number = Infinity
+  /** RACK: when what has not arrived by then is lost. */
+  reoAt: number = Infinity
+  /** Tail loss probe (RFC 8985 §7): when the last segment goes once more. */
+  ptoAt: number = Infinity
+  /** TLP.end_seq, TLP.is_retrans: of the probe that is out. */
+  tlpEndSeq: seq.Seq = 0
+  isTlpOut = false
+  isTlpRetrans = false
   persistAt: number = Infinity
   persistBackoff = 0
   /** When the closed window was probed last, ms. */
@@ -206,6 +214,7 @@ export class Connection implements Keyed, Timed {
     this.neighbour = neighbour
     this.sendQueue = new OctetQueue(tcp.memory, tcp.pool)
     this.recvQueue = new OctetQueue(tcp.memory, tcp.pool)
+    this.inFlight = new RetransmissionQueue(tcp.segments, this.rack)
     this.congestion = new Reno(this.smss)
   }
 }
@@ -239,9 +248,7 @@ export const rcvWnd = (c: Connection): number => Math.max(0, seq.diff(c.rcvAdv, 
 
 /** Something is due: the connection is looked at with the next `flush`. */
 export function touch(c: Connection): void {
-  if (c.isTouched) return
-  c.isTouched = true
-  c.tcp.touched.push(c)
+  if (!c.isTouched) c.tcp.touch(c)
 }
 
 /** How many octets the send queue may have at the moment. */

@@ -7,8 +7,17 @@
  */
 import * as wire from '../wire/tcp.ts'
 import { type Connection, flightSize, mayReceive, rcvWnd, setState, touch } from './connection.ts'
-import { DELAYED_ACK, emitAck, emitReset, timestamp } from './output.ts'
-import { DUP_THRESH } from './scoreboard.ts'
+import { DELAYED_ACK, emitAck, emitReset } from './output.ts'
+import {
+  beginAck,
+  detectLoss,
+  duplicateAck,
+  grow,
+  isDuplicateAck,
+  measure,
+  tailProbeAnswered,
+  takeSack,
+} from './recovery.ts'
 import * as seq from './seq.ts'
 import { agreeOnOptions } from './tcp.ts'
 
@@ -68,7 +77,8 @@ function arrivesInSynSent(c: Connection, seg: wire.Segment, now: number): void {
 
 /** Our SYN is acknowledged: octets of the send queue start at `sndUna` from now on. */
 function synAcknowledged(c: Connection, now: number): void {
-  c.sndUna = c.lostBelow = c.highRxt = c.recover = seq.add(c.iss, 1)
+  c.sndUna = c.recover = seq.add(c.iss, 1)
+  c.rack.begin(c.sndUna)
   if (seq.lt(c.sndNxt, c.sndUna)) c.sndNxt = c.sndUna
   c.synDue = false
   c.rtoAt = Infinity
@@ -212,11 +222,13 @@ function acknowledge(c: Connection, seg: wire.Segment, now: number): boolean {
   }
   const wnd = seg.wnd << c.sndWindShift
   const isNew = seq.gt(seg.ack, c.sndUna)
-  if (c.hasSack && seg.sackCount > 0) takeSack(c, seg)
+  if (c.hasSack && (isNew || seg.sackCount > 0)) beginAck(c, seg, now)
   if (isNew) newAck(c, seg, now)
   else if (isDuplicateAck(c, seg, wnd)) duplicateAck(c)
   if (c.state === 'CLOSED') return false
-  if (c.hasSack) detectLoss(c)
+  // Nothing is missing as far as anybody knows: that is the rule.
+  const isQuiet = seg.sackCount === 0 && c.inFlight.sacked === 0 && c.recovery === 'none'
+  if (c.hasSack && (!isQuiet || c.isTlpOut)) sackArrives(c, seg, now)
   updateWindow(c, seg, wnd, isNew)
   if (c.state === 'TIME-WAIT') {
     if (seg.ctl & wire.FIN) c.tcp.enterTimeWait(c, now) // restarts 2 MSL
@@ -225,108 +237,39 @@ function acknowledge(c: Connection, seg: wire.Segment, now: number): boolean {
   return true
 }
 
-/** Takes the SACK blocks that lie in what is outstanding (RFC 2018 §5; D-SACK: RFC 2883). */
-function takeSack(c: Connection, seg: wire.Segment): void {
-  const floor = seq.max(c.sndUna, seg.ack)
-  for (let i = 0; i < seg.sackCount; i++) {
-    const left = seg.sack[2 * i]!
-    const right = seg.sack[2 * i + 1]!
-    if (seq.le(left, floor) || seq.ge(left, right) || seq.gt(right, c.sndNxt)) continue
-    c.scoreboard.add(left, right)
+/** What an ACK says beside the acknowledgment: what arrived out of order, or twice. */
+function sackArrives(c: Connection, seg: wire.Segment, now: number): void {
+  const isDsack = seg.sackCount > 0 && takeSack(c, seg)
+  if (isDsack) {
+    c.tcp.counters.tcpSpurious++
+    c.rack.dsackArrives(c.sndUna, c.sndNxt)
   }
+  tailProbeAnswered(c, seg, isDsack)
+  detectLoss(c, now)
 }
 
 /** SND.UNA < SEG.ACK =< SND.NXT. */
 function newAck(c: Connection, seg: wire.Segment, now: number): void {
-  const before = flightSize(c)
+  const before = c.sndUna
+  const flightBefore = flightSize(c)
   let acked = seq.diff(seg.ack, c.sndUna)
   c.sndUna = seg.ack
   c.isProbing = false
   const isFinAcked = c.finSent && seg.ack === c.sndNxt
   if (isFinAcked) acked--
   c.sendQueue.drop(Math.min(acked, c.sendQueue.length))
-  c.scoreboard.acknowledge(c.sndUna)
+  const known = c.inFlight.delivered
+  c.inFlight.acknowledge(before, c.sndUna)
+  const delivered = c.inFlight.delivered - known
   // It asks for what it had SACKed: it has forgotten that, as RFC 2018 §8 lets it.
-  if (c.scoreboard.edges[0] === c.sndUna) c.scoreboard.clear()
-  c.highRxt = seq.max(c.highRxt, c.sndUna)
-  c.lostBelow = seq.max(c.lostBelow, c.sndUna)
+  if (c.inFlight.isReneged()) c.inFlight.forgetSacks()
   measure(c, seg, now)
   c.retransmits = 0
-  grow(c, acked, before, now)
+  grow(c, acked, delivered, flightBefore, now)
   c.rtoAt = flightSize(c) > 0 ? now + c.rto.rto : Infinity // RFC 6298 §5.2, §5.3
+  c.ptoAt = Infinity // `output` arms it anew
   if (isFinAcked) finAcknowledged(c, now)
   else if (acked > 0) c.user.writable(c)
-}
-
-/** RTTM (RFC 7323 §4.1), or the one segment that is timed (RFC 6298 §3: Karn). */
-function measure(c: Connection, seg: wire.Segment, now: number): void {
-  if (c.hasTimestamps) {
-    if (!seg.hasTimestamp || seg.tsEcr === 0) return
-    // What echoes an older transmission than the last tells when an ACK was lost, not an RTT: so
-    // the rule of Karn holds here too (RFC 7323 §4.1: MAY). See 'a lost ACK is not an RTT'.
-    if (c.recovery === 'timeout' && seq.lt(seg.tsEcr, c.timeoutVal)) return
-    const rtt = seq.diff(timestamp(c, now), seg.tsEcr)
-    if (rtt >= 0) c.rto.sample(rtt)
-  } else if (c.rttAt >= 0 && seq.ge(seg.ack, c.rttSeq)) {
-    c.rto.sample(now - c.rttAt)
-    c.rttAt = -1
-  }
-}
-
-/** The congestion window and the end of recovery (RFC 5681 §3, RFC 6582 §3.2, RFC 6675 §5). */
-function grow(c: Connection, acked: number, flightBefore: number, now: number): void {
-  const { congestion } = c
-  if (c.recovery === 'none') {
-    if (c.isCwndLimited || flightBefore >= congestion.cwnd / 2) {
-      congestion.onAck(acked, c.smss, now, c.rto.srtt)
-    } else congestion.onUnused(now)
-    c.dupAcks = 0
-    return
-  }
-  if (seq.ge(c.sndUna, c.recover)) {
-    c.recovery = 'none'
-    c.dupAcks = 0
-    c.lostBelow = c.highRxt = c.sndUna
-    return
-  }
-  if (c.recovery === 'timeout') congestion.onAck(acked, c.smss, now, c.rto.srtt)
-  if (!c.hasSack && c.recovery === 'fast') {
-    // A partial ACK: the next segment is lost as well (RFC 6582 §3.2, step 3 B).
-    c.dupAcks = Math.max(0, c.dupAcks - Math.ceil(acked / c.smss))
-    c.highRxt = c.sndUna
-    c.lostBelow = seq.min(seq.add(c.sndUna, c.smss), c.sndNxt)
-  }
-}
-
-/** RFC 5681 §2, (a) to (e). What answers a probe is none: nothing but the probe is out. */
-const isDuplicateAck = (c: Connection, seg: wire.Segment, wnd: number): boolean =>
-  seg.ack === c.sndUna &&
-  seg.textLen === 0 &&
-  wnd === c.sndWnd &&
-  (seg.ctl & wire.FIN) === 0 &&
-  flightSize(c) > 0 &&
-  !c.isProbing
-
-function duplicateAck(c: Connection): void {
-  c.dupAcks++
-  if (c.hasSack || c.recovery !== 'none' || c.dupAcks < DUP_THRESH) return
-  enterRecovery(c)
-  c.lostBelow = seq.min(seq.add(c.sndUna, c.smss), c.sndNxt)
-}
-
-/** RFC 6675 §5: what the scoreboard says is lost. */
-function detectLoss(c: Connection): void {
-  if (c.scoreboard.octets === 0) return
-  const lostEdge = c.scoreboard.lostEdge(c.sndUna, c.smss)
-  if (seq.gt(lostEdge, c.lostBelow)) c.lostBelow = lostEdge
-  if (c.recovery === 'none' && seq.gt(c.lostBelow, c.sndUna)) enterRecovery(c)
-}
-
-function enterRecovery(c: Connection): void {
-  c.recovery = 'fast'
-  c.recover = c.sndNxt
-  c.highRxt = c.sndUna
-  c.congestion.onLoss(flightSize(c), c.smss)
 }
 
 /**
@@ -348,8 +291,7 @@ function updateWindow(c: Connection, seg: wire.Segment, wnd: number, isNewAck: b
   c.persistBackoff = 0
   if (!c.isProbing) return
   c.isProbing = false
-  c.lostBelow = c.sndNxt // what went beyond the closed window goes again
-  c.highRxt = c.sndUna
+  c.inFlight.markAllLost(c.sndUna) // what went beyond the closed window goes again
 }
 
 function finAcknowledged(c: Connection, now: number): void {

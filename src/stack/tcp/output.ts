@@ -12,6 +12,7 @@ import type { Neighbour } from '../neighbours.ts'
 import * as ipv4 from '../wire/ipv4.ts'
 import * as wire from '../wire/tcp.ts'
 import { type Connection, flightSize, maySend, rcvWnd } from './connection.ts'
+import { armTailProbe } from './recovery.ts'
 import * as seq from './seq.ts'
 import type { Tcp } from './tcp.ts'
 
@@ -34,6 +35,7 @@ export function output(c: Connection, now: number): void {
   }
   if (c.ackNow || (c.hasRead && windowReopens(c))) emitAck(c, now)
   c.hasRead = false
+  if (c.hasSack && flightSize(c) > 0) armTailProbe(c, now)
   armPersist(c, now)
 }
 
@@ -70,36 +72,54 @@ function sendSyn(c: Connection, now: number): void {
 
 /** NextSeg() rule 1 (RFC 6675 §4): the oldest octets that are lost and not sent again yet. */
 function sendLost(c: Connection, now: number): boolean {
-  if (seq.ge(c.highRxt, c.lostBelow)) return false
-  const from = c.scoreboard.nextHole(seq.max(c.highRxt, c.sndUna))
-  if (seq.ge(from, c.lostBelow)) {
-    c.highRxt = c.lostBelow
-    return false
-  }
+  const { inFlight } = c
+  if (inFlight.lost === 0) return false
+  const from = inFlight.lostStart(c.sndUna)
   const room = c.congestion.cwnd - pipe(c)
-  // The first segment of an episode goes in any case (RFC 6675 §5, step 4.3).
+  // The oldest octet goes in any case (RFC 6675 §5, step 4.3).
   if (room < c.smss && from !== c.sndUna) return false
-  const hole = seq.diff(c.scoreboard.holeEnd(from, c.lostBelow), from)
+  const hole = seq.diff(inFlight.lostEnd(c.sndUna, from), from)
   const fit = Math.max(c.smss, Math.floor(room / c.smss) * c.smss)
-  // A FIN takes a number of its own, behind the last octet.
-  const text = Math.min(hole, fit, mostText(c), textBehind(c, from))
-  const withFin = c.finSent && seq.add(from, text) === seq.add(c.sndNxt, -1) && text < hole
-  if (text <= 0 && !withFin) return false
+  sendAgain(c, from, Math.min(hole, fit), now)
+  if (from === c.sndUna && c.recovery === 'fast') c.rtoAt = now + c.rto.rto
+  return true
+}
+
+/** Sends up to `len` octets from `from` on once more; a FIN has a number of its own, behind the text. */
+function sendAgain(c: Connection, from: seq.Seq, len: number, now: number): void {
+  const text = Math.min(len, mostText(c), textBehind(c, from))
+  const withFin = c.finSent && text < len && seq.add(from, text) === seq.add(c.sndNxt, -1)
   c.tcp.counters.tcpRetransmits++
   if (c.rtoAt === Infinity) c.rtoAt = now + c.rto.rto
   if (c.rttAt >= 0 && seq.gt(c.rttSeq, from)) c.rttAt = -1 // Karn
   emitText(c, from, text, withFin, now)
-  c.highRxt = seq.add(from, withFin ? text + 1 : text)
-  return true
+  c.inFlight.sentAgain(c.sndUna, from, seq.add(from, withFin ? text + 1 : text), now)
 }
 
-/** New text, as far as both windows go (RFC 9293 §3.8.6.2.1), and the FIN. */
-function sendNew(c: Connection, now: number): boolean {
+/** TLP_send_probe() (RFC 8985 §7.3): new text if there is some, else the last segment once more. */
+export function sendTailProbe(c: Connection, now: number): void {
+  const before = c.sndNxt
+  sendNew(c, now, c.smss)
+  c.isTlpRetrans = c.sndNxt === before
+  if (c.isTlpRetrans) {
+    const len = Math.min(c.smss, flightSize(c))
+    sendAgain(c, seq.add(c.sndNxt, -len), len, now)
+  }
+  c.isTlpOut = true
+  c.tlpEndSeq = c.sndNxt
+  c.rtoAt = now + c.rto.rto
+}
+
+/**
+ * New text, as far as both windows go (RFC 9293 §3.8.6.2.1), and the FIN. `least`: octets that go
+ * whatever the congestion window says.
+ */
+function sendNew(c: Connection, now: number, least = 0): boolean {
   if (c.finSent) return false
   const available = textBehind(c, c.sndNxt)
   if (available > 0 && flightSize(c) === 0) resume(c, now)
   const offered = Math.max(0, seq.diff(seq.add(c.sndUna, c.sndWnd), c.sndNxt))
-  const room = Math.max(0, Math.floor(c.congestion.cwnd - pipe(c)))
+  const room = Math.max(least, Math.floor(c.congestion.cwnd - pipe(c)))
   let text = Math.min(available, offered, mostText(c))
   c.isCwndLimited = text > room
   if (text > room) text = room
@@ -119,6 +139,8 @@ function sendNew(c: Connection, now: number): boolean {
   c.sentAt = now
   emitText(c, c.sndNxt, text, withFin, now)
   c.sndNxt = seq.add(c.sndNxt, withFin ? text + 1 : text)
+  c.inFlight.append(c.sndNxt, now)
+  c.ptoAt = Infinity // armed anew below
   if (withFin) {
     c.finSent = true
     // A lone FIN does not wait for a window; if it is not taken there, it goes again with the next.
@@ -143,12 +165,13 @@ const mostText = (c: Connection): number => Math.max(c.smss, MAX_TEXT - (MAX_TEX
 
 /** SetPipe() (RFC 6675 §4): the octets that are thought to be in the network. */
 function pipe(c: Connection): number {
-  const outstanding = flightSize(c) - c.scoreboard.octets
-  if (c.recovery === 'none') return outstanding
-  const lost = c.scoreboard.holes(seq.max(c.highRxt, c.sndUna), c.lostBelow)
-  // Without SACK each duplicate ACK says that one segment has left (RFC 6582).
-  const left = c.hasSack || c.recovery !== 'fast' ? 0 : c.dupAcks * c.smss
-  return Math.max(0, outstanding - lost - left)
+  const { sacked, lost } = c.inFlight
+  const outstanding = flightSize(c) - sacked - lost
+  if (c.hasSack || c.recovery === 'timeout') return outstanding
+  // Without SACK each duplicate ACK says that one segment has left (RFC 6582); before an episode, the
+  // first two do (RFC 3042).
+  const left = c.recovery === 'fast' ? c.dupAcks : Math.min(2, c.dupAcks)
+  return Math.max(0, outstanding - left * c.smss)
 }
 
 /** One segment, or one super-segment, of text from the send queue. */

@@ -30,6 +30,7 @@ import { Cubic } from './cubic.ts'
 import { segmentArrives } from './input.ts'
 import { halfSipHash, isnOf } from './isn.ts'
 import { emitReset, emitResetFor, output } from './output.ts'
+import { Segments } from './segments.ts'
 import * as seq from './seq.ts'
 import { timeout, updateDeadline } from './timers.ts'
 
@@ -141,8 +142,11 @@ export class Tcp {
   readonly connections: FlowTable<Connection>
   readonly requests: FlowTable<SynRequest>
   readonly deadlines: Deadlines<Connection> = new Deadlines()
-  /** Connections with something due. */
-  readonly touched: Connection[] = []
+  /** Of the retransmission queues of all connections. */
+  readonly segments: Segments = new Segments()
+  /** Connections with something due: a list, by `nextTouched`. */
+  firstTouched: Connection | undefined
+  #lastTouched: Connection | undefined
   /** Called after each change of state: for tests and traces. */
   observer: ((c: Connection, before: string) => void) | undefined
   /** MMS_S: the most octets of TCP header and text in one packet, by IP version. */
@@ -260,7 +264,7 @@ export class Tcp {
   #create(user: ConnectionUser, key: Int32Array, neighbour: Neighbour, now: number): Connection {
     const c = new Connection(this, user, key, neighbour)
     c.iss = isnOf(this.#secret, key, now)
-    c.sndUna = c.sndNxt = c.lostBelow = c.highRxt = c.recover = c.iss
+    c.sndUna = c.sndNxt = c.recover = c.iss
     // Of the addresses and ports, too: a 4-tuple that is used again goes on, or PAWS would drop its SYN
     // (RFC 7323 §7.1).
     c.tsOffset = halfSipHash(this.#tsSecret, key)
@@ -302,7 +306,7 @@ export class Tcp {
   /** TIME-WAIT: the user is told that it is over; the table remembers it for 2 MSL. */
   enterTimeWait(c: Connection, now: number): void {
     const wasWaiting = c.state === 'TIME-WAIT'
-    c.rtoAt = c.persistAt = Infinity
+    c.rtoAt = c.reoAt = c.ptoAt = c.persistAt = Infinity
     c.waitAt = now + TIME_WAIT
     if (wasWaiting) return
     setState(c, 'TIME-WAIT')
@@ -325,23 +329,31 @@ export class Tcp {
     }
     setState(c, 'CLOSED')
     c.sendQueue.clear()
+    c.inFlight.clear()
     if (!c.finReceived) discard(c)
     c.deadline = Infinity
     this.deadlines.remove(c)
     this.connections.delete(c)
   }
 
+  /** The connection is looked at with the next flush, or with the one that is going on. */
+  touch(c: Connection): void {
+    c.isTouched = true
+    if (this.firstTouched === undefined) this.firstTouched = c
+    else this.#lastTouched!.nextTouched = c
+    this.#lastTouched = c
+  }
+
   /** Sends what is due on the connections that were touched since the last flush. */
   flush(now: number): void {
-    const touched = this.touched
-    for (let i = 0; i < touched.length; i++) {
-      const c = touched[i]!
+    for (let c = this.firstTouched; c !== undefined; c = this.firstTouched) {
+      this.firstTouched = c.nextTouched
+      c.nextTouched = undefined
       c.isTouched = false
       if (c.state === 'CLOSED') continue
       output(c, now)
       updateDeadline(c)
     }
-    touched.length = 0
   }
 
   timeout(now: number): void {

@@ -1,6 +1,7 @@
 /** What time does to a connection. One `deadline`, recomputed in one function. */
 import { type Connection, flightSize, maySend } from './connection.ts'
-import { emitText, persistInterval, timestamp } from './output.ts'
+import { emitText, persistInterval, sendTailProbe, timestamp } from './output.ts'
+import { detectLoss, enterTimeoutRecovery } from './recovery.ts'
 import * as seq from './seq.ts'
 
 /** R2 for text (RFC 9293 §3.8.3): as Linux' tcp_retries2, some 15 minutes with the backoff. */
@@ -10,13 +11,19 @@ const MAX_SYN_RETRANSMITS = 7
 
 /** The earliest of the connection's timers becomes its deadline. */
 export function updateDeadline(c: Connection): void {
-  c.deadline = Math.min(c.rtoAt, c.persistAt, c.ackAt, c.waitAt)
+  c.deadline = Math.min(c.rtoAt, c.reoAt, c.ptoAt, c.persistAt, c.ackAt, c.waitAt)
   if (c.state !== 'CLOSED') c.tcp.deadlines.update(c)
 }
 
 /** The deadline is here. The caller flushes the connection afterwards. */
 export function timeout(c: Connection, now: number): void {
   if (now >= c.rtoAt) retransmissionTimeout(c, now)
+  if (now >= c.reoAt) detectLoss(c, now)
+  if (now >= c.ptoAt) {
+    c.ptoAt = Infinity
+    c.tcp.counters.tcpTailProbes++
+    sendTailProbe(c, now)
+  }
   if (now >= c.persistAt) persistTimeout(c, now)
   if (now >= c.ackAt) {
     c.ackNow = true
@@ -45,19 +52,7 @@ function retransmissionTimeout(c: Connection, now: number): void {
     c.synDue = true
     return
   }
-  if (c.recovery !== 'timeout' || seq.ge(c.sndUna, c.recover)) {
-    c.congestion.onTimeout(flightSize(c), c.smss)
-  } else {
-    c.congestion.cwnd = c.smss
-  }
-  // All that is out and not SACKed counts as lost. Deviates from RFC 2018 §8, which forgets what was
-  // SACKed too: `newAck` notices a guest that has (RFC 6675 §5.1). See 'what was SACKed is not sent
-  // again after a time-out'.
-  c.recovery = 'timeout'
-  c.recover = c.sndNxt
-  c.lostBelow = c.sndNxt
-  c.highRxt = c.sndUna
-  c.dupAcks = 0
+  enterTimeoutRecovery(c, now)
 }
 
 /** RFC 9293 §3.8.6.1: one octet beyond the closed window, again and again. */
@@ -74,7 +69,10 @@ function persistTimeout(c: Connection, now: number): void {
   } else {
     emitText(c, c.sndUna, 1, false, now)
     // The octet may be taken, and is then acknowledged: so it counts as sent, but no RTO runs.
-    if (!c.isProbing) c.sndNxt = seq.add(c.sndNxt, 1)
+    if (!c.isProbing) {
+      c.sndNxt = seq.add(c.sndNxt, 1)
+      c.inFlight.append(c.sndNxt, now)
+    }
     c.isProbing = true
   }
   c.persistAt = now + persistInterval(c)

@@ -4,6 +4,7 @@ import { MAX_RANGES } from '../../../src/stack/tcp/assembler.ts'
 import { type Connection, flightSize, rcvWnd } from '../../../src/stack/tcp/connection.ts'
 import * as seq from '../../../src/stack/tcp/seq.ts'
 import { fail } from './frames.ts'
+import { outOf } from './out.ts'
 
 /** How many octets one unit of the window field is, less one. */
 const slack = (c: Connection): number => (1 << c.rcvWindShift) - 1
@@ -12,7 +13,7 @@ export function assertInvariants(c: Connection): void {
   const must = (holds: boolean, what: string): void => {
     if (!holds) fail(`${what} does not hold in ${c.state}`)
   }
-  const { sndUna, sndNxt, sendQueue, recvQueue, rcvNxt, rcvQueued, scoreboard, assembler } = c
+  const { sndUna, sndNxt, sendQueue, recvQueue, rcvNxt, rcvQueued, assembler } = c
   // The send side.
   must(seq.le(sndUna, sndNxt), 'SND.UNA =< SND.NXT')
   if (c.state !== 'SYN-SENT' && c.state !== 'SYN-RECEIVED' && c.state !== 'CLOSED') {
@@ -22,13 +23,7 @@ export function assertInvariants(c: Connection): void {
     )
     must(!c.finSent || flightSize(c) === 0 || c.finQueued, 'a FIN was asked for')
   }
-  must(
-    seq.ge(c.lostBelow, sndUna) && seq.le(c.lostBelow, sndNxt),
-    'SND.UNA =< lostBelow =< SND.NXT',
-  )
-  must(seq.ge(c.highRxt, sndUna) && seq.le(c.highRxt, sndNxt), 'SND.UNA =< HighRxt =< SND.NXT')
-  must(isSorted(scoreboard.edges, sndUna, sndNxt), 'the scoreboard is in order and in flight')
-  must(total(scoreboard.edges) === scoreboard.octets, 'the scoreboard counts its octets')
+  assertInFlight(c, must)
   must(
     flightSize(c) === 0 || c.isProbing || c.rtoAt < Infinity,
     'a timer runs for what is in flight',
@@ -51,16 +46,33 @@ export function assertInvariants(c: Connection): void {
   must(!c.isTouched || c.state === 'CLOSED', 'nothing is due')
 }
 
+/** The retransmission queue is what is out, and its sums are right. */
+function assertInFlight(c: Connection, must: (holds: boolean, what: string) => void): void {
+  const { inFlight } = c
+  if (c.state === 'SYN-SENT' || c.state === 'SYN-RECEIVED' || c.state === 'CLOSED') {
+    return must(inFlight.count === 0, 'nothing but a SYN is out')
+  }
+  const out = outOf(c)
+  const end = out.at(-1)?.to ?? (c.sndUna - c.iss) | 0
+  must(end === ((c.sndNxt - c.iss) | 0), 'the retransmission queue ends at SND.NXT')
+  must(out.length === inFlight.count, 'segments are counted')
+  let sacked = 0
+  let lost = 0
+  for (const { from, to, flags } of out) {
+    must(to > from, 'a segment has octets')
+    if (flags.includes('sacked')) sacked += to - from
+    if (flags.includes('lost')) lost += to - from
+    must(!(flags.includes('sacked') && flags.includes('lost')), 'nothing is SACKed and lost')
+  }
+  must(sacked === inFlight.sacked && lost === inFlight.lost, 'SACKed and lost octets are counted')
+  must(!out[0]?.flags.includes('sacked'), 'the oldest octet is not SACKed')
+  must(c.hasSack || sacked === 0, 'nothing is SACKed without SACK')
+}
+
 function isSorted(edges: readonly number[], from: number, to: number): boolean {
   for (let i = 0; i < edges.length; i += 2) {
     if (seq.lt(edges[i]!, from) || seq.ge(edges[i]!, edges[i + 1]!)) return false
     from = seq.add(edges[i + 1]!, 1) // islands that touch are one
   }
   return edges.length === 0 || seq.le(edges.at(-1)!, to)
-}
-
-function total(edges: readonly number[]): number {
-  let octets = 0
-  for (let i = 0; i < edges.length; i += 2) octets += seq.diff(edges[i + 1]!, edges[i]!)
-  return octets
 }

@@ -55,7 +55,8 @@ export class Side implements Upper {
     const bytes = new Uint8Array(end + ARRIVAL_LEN)
     this.memory = { bytes, view: new DataView(bytes.buffer) }
     this.#arrivalAt = end
-    this.outbound = new LossyLink(options, random)
+    // Of its own, so that what is lost is not another frame for each number that a stack draws.
+    this.outbound = new LossyLink(options, seededRandom((options.seed ?? 1) + (isLeft ? 100 : 200)))
     this.stack = new Stack({
       memory: this.memory,
       at: 0,

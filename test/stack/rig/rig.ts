@@ -12,6 +12,7 @@ import { Arrival, type Departure, type Link, type Memory } from '../../../src/st
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { type Datagram, Stack, type StackOptions, type Upper } from '../../../src/stack/stack.ts'
 import type { CongestionName } from '../../../src/stack/tcp/congestion.ts'
+import type { Connection } from '../../../src/stack/tcp/connection.ts'
 import type { SynRequest, TcpLimits } from '../../../src/stack/tcp/tcp.ts'
 import * as address from '../../../src/stack/wire/address.ts'
 import * as ethernet from '../../../src/stack/wire/ethernet.ts'
@@ -147,7 +148,8 @@ export class Rig implements Upper {
   }
 
   flush(): void {
-    const touched = this.stack.tcp.touched.slice()
+    const touched: Connection[] = []
+    for (let c = this.stack.tcp.firstTouched; c !== undefined; c = c.nextTouched) touched.push(c)
     this.stack.flush(this.clock.now)
     for (const c of touched) assertInvariants(c)
   }

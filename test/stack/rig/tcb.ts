@@ -1,14 +1,17 @@
 /** The whole transmission control block, to be compared (smoltcp's `sanity!`). */
 import { expect } from 'vitest'
 import type { Connection } from '../../../src/stack/tcp/connection.ts'
+import { outOf } from './out.ts'
 import type { Joined } from './states.ts'
 
 export type Tcb = Record<string, unknown>
 
 /** Sequence numbers of our side, and of the guest's; times. */
-const OURS = ['iss', 'sndUna', 'sndNxt', 'sndWl2', 'lostBelow', 'highRxt', 'recover', 'rttSeq']
+const OURS = ['iss', 'sndUna', 'sndNxt', 'sndWl2', 'recover', 'rttSeq', 'tlpEndSeq']
 const GUESTS = ['irs', 'rcvNxt', 'rcvAdv', 'sndWl1', 'finAt', 'lastAckSent']
 const TIMES = [
+  'reoAt',
+  'ptoAt',
   'rttAt',
   'rtoAt',
   'persistAt',
@@ -35,7 +38,7 @@ export function tcbOf({ host, clock }: Joined): Tcb {
     else if (typeof value !== 'object') tcb[name] = value
   }
   const relative = (edges: number[], base: number): number[] => edges.map((e) => (e - base) | 0)
-  tcb.scoreboard = relative(c.scoreboard.edges, c.iss)
+  tcb.inFlight = outOf(c).map(({ from, to, flags }) => `${from}:${to} ${flags}`.trim())
   tcb.assembler = relative(c.assembler.edges, c.irs)
   tcb.sendQueue = c.sendQueue.length
   tcb.recvQueue = c.recvQueue.length

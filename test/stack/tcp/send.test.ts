@@ -443,7 +443,7 @@ test('an ACK for everything leaves the block as it was, but for the numbers and 
   clock.advance(40)
   peer.sends('. 1:1(0) ack 1001')
   assertTcb(joined, before, {
-    ...{ sndUna: 1001, sndNxt: 1001, lostBelow: 1001, highRxt: 1001, sndWl2: 1001, rttSeq: 1001 },
+    ...{ sndUna: 1001, sndNxt: 1001, sndWl2: 1001, rttSeq: 1001 },
     rto: { srtt: 5, rttvar: 10, rto: 200 }, // after a first sample of 0 from the handshake
     ...{ heardAt: 40, sentAt: 0 },
   })
