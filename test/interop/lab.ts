@@ -4,6 +4,7 @@
  * SLIPWAY_BIN names another daemon with the same command line, such as /usr/bin/slirp4netns: then these tests describe
  * that one.
  */
+import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
@@ -84,8 +85,21 @@ function obstacleFor(programs: readonly string[]): string | undefined {
     return obstacle
   }
   if (process.getuid!() !== 0) return 'only root can make a closed world with users of its own'
-  return undefined
+  const { status, stderr } = spawnSync('unshare', [...PLACE, 'sh', '-ec', TRIAL], {
+    encoding: 'utf8',
+  })
+  return status === 0 ? undefined : `this root cannot make a closed world: ${stderr.trim()}`
 }
+
+/** What a root without all capabilities may not do: that of most containers. */
+const PLACE = ['--net', '--mount', '--pid', '--ipc', '--uts', '--fork', '--mount-proc']
+const TRIAL = `
+  mount --make-rprivate /
+  mount -t tmpfs trial /dev/net
+  mknod /dev/net/tun c 10 200
+  : <>/dev/net/tun
+  mount -t cgroup2 trial /dev/net
+  ip link add trial0 type veth peer name trial1`
 
 function isInstalled(program: string): boolean {
   const path = `${process.env.PATH ?? ''}:/usr/lib/podman:/usr/libexec/podman:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin`
