@@ -2,6 +2,7 @@
 export { type ErrorCode, SlipwayError } from './engine/errors.ts'
 export type {
   Addresses,
+  CaptureResult,
   ClosedFlow,
   Ending,
   Flow,
@@ -11,6 +12,7 @@ export type {
   Traffic,
   Warning,
 } from './engine/types.ts'
+export type { Capture, CaptureOptions } from './library/capture.ts'
 export type { NetworkEvents } from './library/events.ts'
 export { attach, type Forward, type Forwards, type Network } from './library/network.ts'
 export type { AttachOptions, ForwardOptions, Target } from './library/options.ts'

@@ -19,6 +19,7 @@ import {
   readChoice,
   readCidr,
   readDescriptor,
+  readFilePath,
   readMac,
   readMtu,
   readPid,
@@ -191,6 +192,9 @@ const OPTIONS: readonly Known[] = [
   }),
   value('log-level', '', (given, text) => {
     given.observation.logLevel = readChoice(text, 'log-level', LEVELS)
+  }),
+  value('pcap', '', (given, text) => {
+    given.observation.pcap = readFilePath(text, 'pcap')
   }),
 ]
 

@@ -46,7 +46,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
     if (network) {
       const { exitFd, readyFd, apiSocket } = settings
       announce(settings, network)
-      watch(network, log, settings.observation.flowLog)
+      watch(network, log, settings.observation)
       if (apiSocket !== undefined) {
         api = await serveApi(apiSocket, logged(network, log), {
           log: (request, answer) => log.say('debug', `API: ${request.trim()} → ${answer}`),

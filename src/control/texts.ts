@@ -47,6 +47,7 @@ const HELP: readonly { option: string; text: string; of?: string }[] = [
     option: '--log-level=LEVEL',
     text: 'say error, warning, info or debug on stderr (default=warning)',
   },
+  { option: '--pcap=FILE', text: 'write all frames to FILE, as pcapng' },
   { option: '-h, --help', text: 'show this and exit' },
   { option: '-v, --version', text: 'show the version and exit' },
 ]

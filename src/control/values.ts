@@ -18,6 +18,8 @@ const MAX_INT = 0x7fffffff
 export interface Observation {
   logLevel: Level
   flowLog?: FlowLogFormat
+  /** The file of the capture. */
+  pcap?: string
 }
 
 /** Ends the parsing. `usage`: does upstream's usage text follow this reason? */
@@ -110,6 +112,11 @@ export function readChoice<Choice extends string>(
   const choice = choices.find((each) => each === text)
   if (choice !== undefined) return choice
   throw misused(`--${option} must be one of ${choices.join(', ')}, not "${text}"`)
+}
+
+export function readFilePath(text: string, option: string): string {
+  if (text === '') throw misused(`--${option} must not be empty`)
+  return text
 }
 
 /** A path that a socket can be bound to. `what` is upstream's name for the socket. */

@@ -1,12 +1,14 @@
 /** What a run tells of its network: flows and warnings as they happen, and what is asked through the API. */
 import type { Network } from '../engine/types.ts'
 import type { Served } from './api.ts'
-import { type FlowLogFormat, flowLine } from './flow-log.ts'
+import { flowLine } from './flow-log.ts'
 import { say } from './host.ts'
 import type { Log } from './log.ts'
+import type { Observation } from './values.ts'
 
-/** Says what happens on stderr: flows in that format, and warnings. */
-export function watch(network: Network, log: Log, flowLog: FlowLogFormat | undefined): void {
+/** Starts the capture, and says what happens on stderr: flows in that format, and warnings. Throws when it cannot. */
+export function watch(network: Network, log: Log, { flowLog, pcap }: Observation): void {
+  if (pcap !== undefined) network.capture({ path: pcap, snapLength: WHOLE })
   const interest = { flows: flowLog !== undefined, warnings: log.has('warning') }
   if (!interest.flows && !interest.warnings) return
   const format = flowLog ?? 'text'
@@ -19,6 +21,9 @@ export function watch(network: Network, log: Log, flowLog: FlowLogFormat | undef
     interest,
   )
 }
+
+/** More than any frame has. */
+const WHOLE = 262_144
 
 /** The same network, with a line for each port that is published and each that is not any more. */
 export function logged({ forwards }: Served, log: Log): Served {

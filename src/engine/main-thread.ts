@@ -17,6 +17,7 @@ import { openPlane } from './open.ts'
 import type { DataPlane } from './plane.ts'
 import type {
   Addresses,
+  CaptureOptions,
   Ending,
   Forwards,
   Interest,
@@ -125,6 +126,10 @@ class MainThreadNetwork implements Network, Handler {
 
   stats(): Stats {
     return this.#plane.stats()
+  }
+
+  capture(options: CaptureOptions): void {
+    this.#plane.captures.start(options)
   }
 
   observe(observer: Observer, interest: Interest): void {

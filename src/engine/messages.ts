@@ -13,7 +13,16 @@
  * The flags are in shared memory, because a thread in a system call serves no message port, and the main thread in its
  * 'exit' event none either.
  */
-import type { Ending, Forward, Happening, Interest, NetworkOptions, Stats } from './types.ts'
+import type {
+  CaptureOptions,
+  CaptureResult,
+  Ending,
+  Forward,
+  Happening,
+  Interest,
+  NetworkOptions,
+  Stats,
+} from './types.ts'
 
 export interface Start {
   readonly options: NetworkOptions
@@ -39,6 +48,9 @@ export interface Commands {
   remove(id: number): boolean
   stats(): Stats
   observe(interest: Interest): void
+  /** Answers the capture's id. */
+  capture(options: CaptureOptions): number
+  stopCapture(id: number): CaptureResult | undefined
 }
 
 export interface Request {

@@ -16,6 +16,7 @@ import type { AttachedTap } from '../tap/attach.ts'
 import { macAddressOf } from '../tap/configure.ts'
 import { Tap } from '../tap/tap.ts'
 import { ipv6Subnet, type SubnetAddresses } from './addresses.ts'
+import { Captures } from './captures.ts'
 import { ForwardTable } from './forward-table.ts'
 import { MIN_MTU } from './limits.ts'
 import { statsOf } from './stats.ts'
@@ -55,6 +56,7 @@ export class DataPlane implements Handler {
   readonly forwards: ForwardTable
   readonly tapFd: number
   readonly #tap: Tap
+  readonly captures: Captures
   readonly #warnings = new Warnings()
   readonly #stats = (): Stats => this.stats()
   readonly #arrival = new Arrival()
@@ -75,13 +77,21 @@ export class DataPlane implements Handler {
     this.#onGone = onGone
     this.tapFd = attached.fd
     this.#tap = new Tap(attached, arena, mtu)
+    this.captures = new Captures(this.#tap, arena, {
+      name: attached.name,
+      description: "a container's network, seen from slipway",
+      address: addresses.gateway,
+      netmask: addresses.netmask,
+    })
+    this.captures.onBroken = (message) =>
+      this.#warnings.listener?.({ code: 'WARN_CAPTURE', count: 1, message })
     const own = 32 * 1024 * 1024 // what the link and the NAT reserve for themselves below
     const descriptors = Math.max(16, descriptorLimit() - RESERVED_DESCRIPTORS)
     this.stack = new Stack({
       memory: arena,
       at: arena.reserve(MEMORY - own - arena.used),
       end: MEMORY - own,
-      link: this.#tap,
+      link: this.captures,
       mtu,
       mac: gatewayMac(attached),
       subnet,
@@ -128,6 +138,7 @@ export class DataPlane implements Handler {
     if (stack.deadline() <= now) stack.timeout(now)
     if (nat.deadline() <= now) nat.timeout(now)
     stack.flush(now)
+    this.captures.flush()
     this.#warnings.check(now, this.#stats)
   }
 
@@ -138,8 +149,10 @@ export class DataPlane implements Handler {
     let count = 0
     for (; count < this.#expected; count++) {
       const n = this.#tap.receive(arrival)
-      if (n > 0) stack.receive(arrival, reactor.now)
-      else {
+      if (n > 0) {
+        this.captures.received(arrival)
+        stack.receive(arrival, reactor.now)
+      } else {
         if (n < 0) this.#gone(-n)
         else if (events & (EPOLLERR | EPOLLHUP)) this.#gone(EBADFD)
         break
@@ -168,6 +181,7 @@ export class DataPlane implements Handler {
 
   close(): void {
     this.nat.destroy()
+    this.captures.close()
     this.reactor.remove(this)
     this.#tap.close()
     this.reactor.close()

@@ -116,11 +116,26 @@ export interface Stats {
 
 /** The network goes on, but something is not as it should be. */
 export interface Warning {
-  readonly code: 'WARN_CONNECTIONS' | 'WARN_MEMORY' | 'WARN_SOCKETS' | 'WARN_TAP'
+  readonly code: 'WARN_CONNECTIONS' | 'WARN_MEMORY' | 'WARN_SOCKETS' | 'WARN_TAP' | 'WARN_CAPTURE'
   /** How often it happened since the last warning of this code. */
   readonly count: number
   /** For people. */
   readonly message: string
+}
+
+/** Where a capture goes: a file that is made, or an open descriptor. One of the two. */
+export interface CaptureOptions {
+  readonly path?: string | undefined
+  readonly fd?: number | undefined
+  /** The most octets of a frame that are kept. */
+  readonly snapLength: number
+}
+
+/** What there was in a capture. */
+export interface CaptureResult {
+  readonly frames: number
+  /** Frames that are not in it, since who should have read it did not, or the disk was full. */
+  readonly dropped: number
 }
 
 /** What can be told as it happens. */
@@ -156,6 +171,8 @@ export interface Network {
   watchHangup(fd: number, callback: () => void): boolean
   /** What was counted until now. */
   stats(): Stats
+  /** Starts a capture. Throws the system's error when its file cannot be had. */
+  capture(options: CaptureOptions): void
   /** Calls the observer from now on, in the data plane's turn, for what it is interested in. */
   observe(observer: Observer, interest: Interest): void
   close(): Promise<void>

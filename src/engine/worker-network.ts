@@ -22,6 +22,8 @@ import {
 } from './messages.ts'
 import type {
   Addresses,
+  CaptureOptions,
+  CaptureResult,
   Ending,
   Forwards,
   Happening,
@@ -127,6 +129,14 @@ export class WorkerNetwork {
   /** What `onHappening` is called with from now on. A network that is over has nothing to tell. */
   observe(interest: Interest): void {
     this.#ask('observe', interest).catch(() => {})
+  }
+
+  capture(options: CaptureOptions): Promise<number> {
+    return this.#ask('capture', options)
+  }
+
+  stopCapture(id: number): Promise<CaptureResult | undefined> {
+    return this.#ask('stopCapture', id)
   }
 
   #ask<Name extends keyof Commands>(

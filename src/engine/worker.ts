@@ -71,6 +71,8 @@ function serve(plane: DataPlane): void {
     list: () => forwards.list(),
     remove: (id) => forwards.remove(id),
     stats: () => plane.stats(),
+    capture: (options) => plane.captures.start(options),
+    stopCapture: (id) => plane.captures.stop(id),
     observe: (interest) => plane.observe(observer, interest),
   }
   const alarm: Handler = {

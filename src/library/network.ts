@@ -8,6 +8,7 @@ import type {
   Stats,
 } from '../engine/types.ts'
 import { startWorkerNetwork, type WorkerNetwork } from '../engine/worker-network.ts'
+import { type Capture, type CaptureOptions, LibraryCapture, readCaptureOptions } from './capture.ts'
 import { Events, type Listener, type NetworkEvents, type Subject } from './events.ts'
 import {
   type AttachOptions,
@@ -50,6 +51,8 @@ export interface Network extends Subject {
   readonly closed: Promise<Ending>
   /** A snapshot of the counters. */
   stats(): Promise<Stats>
+  /** Writes all frames from now on to a file, as pcapng. Rejects with the system's error when it cannot be had. */
+  capture(options: CaptureOptions): Promise<Capture>
   /** Keep the program alive as long as the network is there (the default). */
   ref(): this
   /** Let the program end though the network is there. */
@@ -119,6 +122,10 @@ class LibraryNetwork implements Network {
 
   stats(): Promise<Stats> {
     return this.#engine.stats()
+  }
+
+  async capture(options: CaptureOptions): Promise<Capture> {
+    return new LibraryCapture(this.#engine, await this.#engine.capture(readCaptureOptions(options)))
   }
 
   on<Name extends keyof NetworkEvents>(name: Name, listener: Listener<Name>): this {

@@ -240,13 +240,13 @@ function readSignal(given: unknown): AbortSignal | undefined {
   throw wrong(given, 'options.signal', 'an AbortSignal', false)
 }
 
-function readPath(given: unknown, name: string): string {
+export function readPath(given: unknown, name: string): string {
   const isPath = typeof given === 'string' && given !== '' && !given.includes('\0')
   if (isPath && Buffer.byteLength(given) <= MAX_PATH) return given
   throw wrong(given, name, `a path of at most ${MAX_PATH} octets`, typeof given === 'string')
 }
 
-function readBoolean<Name extends string>(
+export function readBoolean<Name extends string>(
   options: Partial<Record<Name, unknown>>,
   name: Name,
   otherwise: boolean,
@@ -256,14 +256,14 @@ function readBoolean<Name extends string>(
   throw wrong(given, `options.${name}`, 'a boolean', false)
 }
 
-function readInteger(given: unknown, name: string, least: number, most: number): number {
+export function readInteger(given: unknown, name: string, least: number, most: number): number {
   const isThere = Number.isInteger(given) && (given as number) >= least && (given as number) <= most
   if (isThere) return given as number
   throw wrong(given, name, `an integer from ${least} to ${most}`, typeof given === 'number')
 }
 
 /** An object without any other property: a name that is misspelt would be an option that is not heeded. */
-function readObject<Name extends string>(
+export function readObject<Name extends string>(
   given: unknown,
   what: string,
   names: readonly Name[],
@@ -275,12 +275,12 @@ function readObject<Name extends string>(
   return given
 }
 
-function wrong(given: unknown, name: string, wanted: string, isRightKind: boolean): Error {
+export function wrong(given: unknown, name: string, wanted: string, isRightKind: boolean): Error {
   const message = `${name} must be ${wanted}, not ${show(given)}`
   return isRightKind ? coded(new RangeError(message)) : mistyped(message)
 }
 
-function mistyped(message: string): Error {
+export function mistyped(message: string): Error {
   return coded(new TypeError(message))
 }
 

@@ -43,6 +43,8 @@ async function startNetwork() {
     }),
     watchHangup,
     observe: () => {},
+    capture: () => {},
+    stats: () => ({}),
     close: () => (fake === 'stuck' ? never : Promise.resolve()),
   }
 }

@@ -82,6 +82,7 @@ test('every option that is there reaches its setting', () => {
     '--enable-seccomp',
     '--log-flows=json',
     '--log-level=debug',
+    '--pcap=/run/all.pcapng',
     mac,
     '--netns-type=path',
     '--userns-path=/proc/self/ns/user',
@@ -107,7 +108,7 @@ test('every option that is there reaches its setting', () => {
     readyFd: 4,
     sandbox: true,
     seccomp: true,
-    observation: { logLevel: 'debug', flowLog: 'json' },
+    observation: { logLevel: 'debug', flowLog: 'json', pcap: '/run/all.pcapng' },
   })
 })
 

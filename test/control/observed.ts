@@ -83,7 +83,7 @@ export const ROWS: Row[] = [
   },
   {
     args: ['--='],
-    stderr: [`${AMBIGUOUS} '--log-flows' '--log-level'`],
+    stderr: [`${AMBIGUOUS} '--log-flows' '--log-level' '--pcap'`],
     upstream: [AMBIGUOUS],
     usage: true,
   },
@@ -237,6 +237,7 @@ export const ROWS: Row[] = [
 
 /** Rows whose answer upstream gives in other words, from another place, or has a slip in. */
 export const OWN_ROWS: Row[] = [
+  { args: ['--pcap=', '1', 'tap0'], stderr: ['--pcap must not be empty'], usage: true },
   {
     args: ['--log-flows=xml', '1', 'tap0'],
     stderr: ['--log-flows must be one of text, json, not "xml"'],

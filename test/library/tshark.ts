@@ -1,0 +1,14 @@
+/** A capture as tshark has it. */
+import { expect } from 'vitest'
+import { Program } from '../../src/lab/program.ts'
+
+/** What tshark says of each packet, all checksums checked; a failed expectation when it complains of anything. */
+export async function tshark(file: string, ...args: string[]): Promise<string> {
+  const checks = ['ip', 'tcp', 'udp'].flatMap((p) => ['-o', `${p}.check_checksum:TRUE`])
+  const read = new Program(['tshark', '-r', file, ...checks, ...args], { limit: 30_000 })
+  const { status, stdout, stderr } = await read.ended
+  const complaints = stderr.split('\n').filter((line) => line && !line.startsWith('Running as'))
+  expect({ status, complaints }).toEqual({ status: 0, complaints: [] })
+  expect(stdout).not.toMatch(/incorrect|malformed|bad checksum/i)
+  return stdout
+}
