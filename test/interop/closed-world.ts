@@ -126,6 +126,11 @@ export class ClosedWorld {
     throw new Error(`${command.join(' ')}: ${end}: ${stderr.trim() || stdout.trim()}`)
   }
 
+  /** Runs a script of this folder as the user. */
+  runScript(name: string, ...args: string[]): Promise<string> {
+    return this.succeed(['sh', fileURLToPath(new URL(name, import.meta.url)), ...args])
+  }
+
   /** Starts a command that runs until it is ended, or the world is. */
   start(command: readonly string[], task: Task = {}): Program {
     const program = new Program(this.#line(command, task, task.limit ?? 120_000))

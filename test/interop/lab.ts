@@ -102,9 +102,17 @@ const TRIAL = `
   ip link add trial0 type veth peer name trial1`
 
 function isInstalled(program: string): boolean {
-  const path = `${process.env.PATH ?? ''}:/usr/lib/podman:/usr/libexec/podman:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin`
+  const path = `${process.env.PATH ?? ''}:${HELPERS}:${DOCKER}:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin`
   return path.split(':').some((folder) => fs.existsSync(join(folder, program)))
 }
+
+/** Where Podman's helpers are. */
+const HELPERS = '/usr/lib/podman:/usr/libexec/podman'
+
+/** Where Docker's programs are, besides the usual places; SLIPWAY_DOCKER has them when they are not installed. */
+export const DOCKER: string = ['bin', 'sbin', 'share/docker.io/contrib']
+  .map((folder) => `${process.env.SLIPWAY_DOCKER ?? ''}/usr/${folder}`)
+  .join(':')
 
 /** Tries until it does not throw and `holds`; the last failure is thrown after `limit` ms. */
 export async function eventually<T>(

@@ -1,5 +1,4 @@
 /** Podman in a closed world: its files, an image without any registry, and commands. */
-import { fileURLToPath } from 'node:url'
 import type { Task } from './closed-world.ts'
 import { eventually, inClosedWorld, type Lab } from './lab.ts'
 
@@ -99,8 +98,8 @@ export function withPodman(
   body: (lab: Lab, podman: Podman) => void,
 ): void {
   const prepare = async (lab: Lab): Promise<void> => {
-    const script = fileURLToPath(new URL('podman-home.sh', import.meta.url))
-    await lab.world.succeed(['sh', script, lab.binary])
+    await lab.world.runScript('image.sh')
+    await lab.world.runScript('podman-home.sh', lab.binary)
     lab.tidy = () => new Podman(lab).removeAll()
   }
   const needed = ['podman', 'crun', 'conmon', ...programs]
