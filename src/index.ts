@@ -1,5 +1,6 @@
 /** The library: see docs/api.md. Importing it loads neither the data plane nor any native code; `attach` does. */
 export { type ErrorCode, SlipwayError } from './engine/errors.ts'
+export { formatMetrics } from './engine/prometheus.ts'
 export type {
   Addresses,
   CaptureResult,

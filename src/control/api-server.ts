@@ -60,22 +60,36 @@ export async function serveApi(
     client.once('close', () => clients.delete(client))
     serve(client, network, { patience, linger, log })
   })
+  const { folder, release } = await openSocket(server, path)
+  return {
+    folder,
+    close() {
+      for (const client of clients) client.destroy()
+      release()
+    },
+  }
+}
+
+/**
+ * Makes a server listen on a socket at `path`. `release` ends that, synchronously, and unlinks the socket unless it was
+ * replaced; calling it again does nothing.
+ */
+export async function openSocket(
+  server: Server,
+  path: string,
+): Promise<{ folder: Folder; release: () => void }> {
   const folder = await openFolder(path)
   const name = basename(path)
   const bound = await bind(server, folder, name)
   // accept() that fails (a full descriptor table) costs that client, not the server.
   server.on('error', () => {})
-
-  return {
-    folder,
-    close() {
-      for (const client of clients) client.destroy()
-      if (!server.listening) return
-      server.close()
-      if (folder.identity(name) === bound) folder.unlink(name)
-      folder.close()
-    },
+  const release = (): void => {
+    if (!server.listening) return
+    server.close()
+    if (folder.identity(name) === bound) folder.unlink(name)
+    folder.close()
   }
+  return { folder, release }
 }
 
 function serve(

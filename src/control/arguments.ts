@@ -21,6 +21,7 @@ import {
   readDescriptor,
   readFilePath,
   readMac,
+  readMetrics,
   readMtu,
   readPid,
   readSocketPath,
@@ -195,6 +196,9 @@ const OPTIONS: readonly Known[] = [
   }),
   value('pcap', '', (given, text) => {
     given.observation.pcap = readFilePath(text, 'pcap')
+  }),
+  value('metrics', '', (given, text) => {
+    given.observation.metrics = readMetrics(text)
   }),
 ]
 

@@ -14,7 +14,8 @@ import { type ApiServer, serveApi } from './api-server.ts'
 import type { Settings } from './arguments.ts'
 import { isInherited, say, strerror } from './host.ts'
 import { Log } from './log.ts'
-import { banner } from './texts.ts'
+import type { MetricsServer } from './metrics-server.ts'
+import { banner, ownVersion } from './texts.ts'
 import { logged, watch } from './watch.ts'
 
 /** How long a network may take to close. Ours: callers wait for our end (Podman for each container). */
@@ -37,6 +38,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
 
   let network: Network | undefined
   let api: ApiServer | undefined
+  let metrics: MetricsServer | undefined
   try {
     const confine = await loadConfinement(settings, hasExitFd)
     const starting = start(settings.network)
@@ -53,7 +55,9 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
         })
         process.once('exit', api.close)
       }
-      confine?.(settings, api ? [api.folder] : [])
+      metrics = await openMetrics(settings, network)
+      const folders = [api?.folder, metrics?.folder].filter((folder) => folder !== undefined)
+      confine?.(settings, folders)
       network.closed.then((ending) => end.resolve(explain(ending)))
       if (exitFd !== undefined) watchExitFd(exitFd, hasExitFd, network, () => end.resolve(0))
       if (readyFd !== undefined) signalReady(readyFd)
@@ -64,6 +68,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
     return 1
   } finally {
     api?.close()
+    metrics?.close()
     if (network) await within(CLOSE_TIMEOUT, network.close())
     clearInterval(alive)
   }
@@ -87,6 +92,18 @@ async function loadConfinement(
     enterUserns(network.target, kept)
   }
   return confine
+}
+
+/** Loaded only when it is asked for: it brings HTTP with it. */
+async function openMetrics(
+  { observation: { metrics: address } }: Settings,
+  network: Network,
+): Promise<MetricsServer | undefined> {
+  if (address === undefined) return undefined
+  const { serveMetrics } = await import('./metrics-server.ts')
+  const server = await serveMetrics(address, ownVersion(), () => network.stats())
+  process.once('exit', server.close)
+  return server
 }
 
 function announce({ network: options, apiSocket }: Settings, network: Network): void {

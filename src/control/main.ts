@@ -3,12 +3,11 @@
  * is wrong with the command line are answered without loading it.
  */
 
-import { createRequire } from 'node:module'
 import type { StartNetwork } from '../engine/types.ts'
 import { parseArguments } from './arguments.ts'
 import { host, say } from './host.ts'
 import { run } from './lifecycle.ts'
-import { usage, version } from './texts.ts'
+import { ownVersion, usage, version } from './texts.ts'
 
 /** `program` is the name that we were called by. `start` is for tests. */
 export async function main(
@@ -36,8 +35,4 @@ export async function main(
 const startEngine: StartNetwork = async (options) => {
   const { startNetwork } = await import('../engine/main-thread.ts')
   return startNetwork(options)
-}
-
-function ownVersion(): string {
-  return createRequire(import.meta.url)('slipway/package.json').version
 }

@@ -1,8 +1,9 @@
 /**
  * The texts that programs read: help, version and the start banner. Podman and RootlessKit look for option names in
- * the help and use what they find, so an option that is refused (`NOT_YET`) has no line there. Pure.
+ * the help and use what they find, so an option that is refused (`NOT_YET`) has no line there. Pure, but for our own version.
  */
 
+import { createRequire } from 'node:module'
 import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU } from '../engine/limits.ts'
 import type { Addresses, NetworkOptions } from '../engine/types.ts'
 import { NOT_YET } from './arguments.ts'
@@ -48,6 +49,7 @@ const HELP: readonly { option: string; text: string; of?: string }[] = [
     text: 'say error, warning, info or debug on stderr (default=warning)',
   },
   { option: '--pcap=FILE', text: 'write all frames to FILE, as pcapng' },
+  { option: '--metrics=ADDR:PORT|PATH', text: 'serve counters there, for Prometheus' },
   { option: '-h, --help', text: 'show this and exit' },
   { option: '-v, --version', text: 'show the version and exit' },
 ]
@@ -64,6 +66,10 @@ export function usage(program: string): string {
 }
 
 const longName = (option: string) => /--[a-z0-9-]+/.exec(option)?.[0] ?? ''
+
+export function ownVersion(): string {
+  return createRequire(import.meta.url)('slipway/package.json').version
+}
 
 /** Callers print the first line, and some compare its number. */
 export function version(own: string): string {

@@ -7,6 +7,7 @@ import { isIPv4 } from 'node:net'
 import { DEFAULT_CIDR, MAX_MTU, MAX_PREFIX } from '../engine/limits.ts'
 import type { FlowLogFormat } from './flow-log.ts'
 import type { Level } from './log.ts'
+import { type MetricsAddress, readMetricsAddress } from './metrics-address.ts'
 
 /** sizeof(sockaddr_un.sun_path), with the NUL that ends it. */
 const SUN_PATH_LEN = 108
@@ -20,6 +21,8 @@ export interface Observation {
   flowLog?: FlowLogFormat
   /** The file of the capture. */
   pcap?: string
+  /** Where counters are served. */
+  metrics?: MetricsAddress
 }
 
 /** Ends the parsing. `usage`: does upstream's usage text follow this reason? */
@@ -117,6 +120,19 @@ export function readChoice<Choice extends string>(
 export function readFilePath(text: string, option: string): string {
   if (text === '') throw misused(`--${option} must not be empty`)
   return text
+}
+
+export function readMetrics(text: string): MetricsAddress {
+  const address = readMetricsAddress(text)
+  if (address === undefined) {
+    throw misused(
+      `--metrics must be a path with a slash in it or an address such as 127.0.0.1:9100, not "${text}"`,
+    )
+  }
+  if ('path' in address && Buffer.byteLength(address.path) >= SUN_PATH_LEN) {
+    throw refused(`the path of --metrics is too long (>= ${SUN_PATH_LEN})`)
+  }
+  return address
 }
 
 /** A path that a socket can be bound to. `what` is upstream's name for the socket. */

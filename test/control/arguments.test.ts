@@ -83,6 +83,7 @@ test('every option that is there reaches its setting', () => {
     '--log-flows=json',
     '--log-level=debug',
     '--pcap=/run/all.pcapng',
+    '--metrics=[::1]:9100',
     mac,
     '--netns-type=path',
     '--userns-path=/proc/self/ns/user',
@@ -108,7 +109,12 @@ test('every option that is there reaches its setting', () => {
     readyFd: 4,
     sandbox: true,
     seccomp: true,
-    observation: { logLevel: 'debug', flowLog: 'json', pcap: '/run/all.pcapng' },
+    observation: {
+      logLevel: 'debug',
+      flowLog: 'json',
+      pcap: '/run/all.pcapng',
+      metrics: { host: '::1', port: 9100 },
+    },
   })
 })
 

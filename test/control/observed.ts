@@ -71,7 +71,10 @@ export const ROWS: Row[] = [
   },
   {
     args: ['--m', '1', 'tap0'],
-    stderr: ["slirp4netns: option '--m' is ambiguous; possibilities: '--mtu' '--macaddress'"],
+    stderr: [
+      "slirp4netns: option '--m' is ambiguous; possibilities: '--mtu' '--macaddress' '--metrics'",
+    ],
+    upstream: ["slirp4netns: option '--m' is ambiguous; possibilities: '--mtu' '--macaddress'"],
     usage: true,
   },
   {
@@ -83,7 +86,7 @@ export const ROWS: Row[] = [
   },
   {
     args: ['--='],
-    stderr: [`${AMBIGUOUS} '--log-flows' '--log-level' '--pcap'`],
+    stderr: [`${AMBIGUOUS} '--log-flows' '--log-level' '--pcap' '--metrics'`],
     upstream: [AMBIGUOUS],
     usage: true,
   },
@@ -237,6 +240,27 @@ export const ROWS: Row[] = [
 
 /** Rows whose answer upstream gives in other words, from another place, or has a slip in. */
 export const OWN_ROWS: Row[] = [
+  ...[
+    '',
+    '9100',
+    ':9100',
+    '127.0.0.1',
+    '127.0.0.1:0',
+    '127.0.0.1:65536',
+    '::1:9100',
+    '[127.0.0.1]:1',
+    'x:1',
+  ].map((address) => ({
+    args: [`--metrics=${address}`, '1', 'tap0'],
+    stderr: [
+      `--metrics must be a path with a slash in it or an address such as 127.0.0.1:9100, not "${address}"`,
+    ],
+    usage: true as const,
+  })),
+  {
+    args: ['--metrics', LONG, '1', 'tap0'],
+    stderr: ['the path of --metrics is too long (>= 108)'],
+  },
   { args: ['--pcap=', '1', 'tap0'], stderr: ['--pcap must not be empty'], usage: true },
   {
     args: ['--log-flows=xml', '1', 'tap0'],
