@@ -126,9 +126,10 @@ export class ClosedWorld {
     throw new Error(`${command.join(' ')}: ${end}: ${stderr.trim() || stdout.trim()}`)
   }
 
-  /** Runs a script of this folder as the user. */
+  /** Runs a script of this folder as the user, who may not be able to read it. */
   runScript(name: string, ...args: string[]): Promise<string> {
-    return this.succeed(['sh', fileURLToPath(new URL(name, import.meta.url)), ...args])
+    const input = fs.readFileSync(new URL(name, import.meta.url), 'utf8')
+    return this.succeed(['sh', '-s', '--', ...args], { input })
   }
 
   /** Starts a command that runs until it is ended, or the world is. */

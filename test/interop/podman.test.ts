@@ -106,6 +106,15 @@ withPodman([], (lab, podman) => {
     expect((await podman.fetch('two', `http://${INTERNET_NAME}/`)).client).toBe('192.0.2.1')
   })
 
+  test('ten containers that start at once have a network each', async () => {
+    const names = Array.from({ length: 10 }, (_, n) => `many-${n}`)
+    await Promise.all(names.map((name) => podman.idle(name)))
+    expect(await lab.daemons()).toHaveLength(10)
+    const url = `http://${INTERNET_NAME}/`
+    const answers = await Promise.all(names.map((name) => podman.fetch(name, url)))
+    expect(answers.map(({ client }) => client)).toEqual(names.map(() => '192.0.2.1'))
+  })
+
   test("when the start fails, Podman says the daemon's reason", async () => {
     const options = ['--network', 'slirp4netns:mtu=65522']
     const { status, stderr } = await podman.execute(['run', '--rm', ...options, IMAGE, 'true'])
