@@ -1,6 +1,6 @@
 /**
  * A bad cable between two network namespaces: makes a TAP in each and carries frames from one to the
- * other, late, and not all of them. `node scripts/run.mjs bench/lossy/relay.ts '{"ends": …}'`
+ * other, late, and not all of them. Its one argument is JSON: RelayOptions.
  *
  *   namespace a: tap ──► read ──► LossyLink ──► write ──► tap :namespace b
  *

@@ -30,6 +30,8 @@ export interface PairOptions {
   offload: boolean
   /** ms that go by with each turn. */
   tick: number
+  /** Octets that a connection may have out: a MiB without it. */
+  sendBuffer?: number
 }
 
 /** One stack, and the ring of frames for it. */
@@ -69,7 +71,7 @@ class End implements Upper {
       subnet: { network: 0x0a000200, prefix: 24 },
       addresses: [addr],
       limits: {
-        sendBuffer: 1024 * 1024,
+        sendBuffer: options.sendBuffer ?? 1024 * 1024,
         receiveBuffer: 1024 * 1024,
         connections: 100,
         requests: 100,

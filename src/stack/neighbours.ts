@@ -34,7 +34,7 @@ export class Neighbour implements Keyed {
   requestedAt: number = -Infinity
   readonly held: HeldFrame[] = []
   /** The largest IPv6 packet that it takes, or a router on the way to it (RFC 8201). */
-  pathMtu: number = Infinity
+  pathMtu = 0x7fffffff
 
   /** The first four words of `key` are its address. */
   constructor(key: Int32Array) {
