@@ -9,6 +9,7 @@ export type {
   Flow,
   FlowAddress,
   FlowEnd,
+  ForwardProto,
   Stats,
   Traffic,
   Warning,

@@ -3,8 +3,9 @@
  * and refused in upstream's words, because callers show or compare them; the cause follows after `: `.
  */
 
-import { isIPv4 } from 'node:net'
-import type { Forward, Network } from '../engine/types.ts'
+import { isIP } from 'node:net'
+import { FORWARD_PROTOS } from '../engine/limits.ts'
+import type { Forward, ForwardProto, Network } from '../engine/types.ts'
 
 /** What the API serves. */
 export type Served = Pick<Network, 'forwards'>
@@ -45,10 +46,12 @@ async function dispatch(text: string, network: Served): Promise<object> {
 async function addHostfwd(args: object, { forwards }: Served): Promise<object> {
   const at = 'add_hostfwd'
   const proto = own(args, 'proto')
-  if (proto !== 'tcp' && proto !== 'udp') throw badArgument(at, 'proto', '"tcp" or "udp"', proto)
-  const hostAddr = address(args, at, 'host_addr', '0.0.0.0')
+  if (!isProto(proto)) throw badArgument(at, 'proto', PROTOS, proto)
+  const [anywhere, version] = proto.endsWith('6') ? ['::', 6] : ['0.0.0.0', 4]
+  const versions = /[46]$/.test(proto) ? [version] : [4, 6]
+  const hostAddr = address(args, at, 'host_addr', anywhere, versions)
   const hostPort = port(args, at, 'host_port')
-  const guestAddr = address(args, at, 'guest_addr', '')
+  const guestAddr = address(args, at, 'guest_addr', '', versions)
   const guestPort = port(args, at, 'guest_port')
   try {
     const { id } = await forwards.add({ proto, hostAddr, hostPort, guestAddr, guestPort })
@@ -105,11 +108,19 @@ function argumentsOf(request: object): object {
 }
 
 /** Missing, null and empty are the default. For the guest that is '': its own address, whatever it is. */
-function address(args: object, at: string, name: string, byDefault: string): string {
+function address(
+  args: object,
+  at: string,
+  name: string,
+  byDefault: string,
+  versions: readonly number[],
+): string {
   const value = own(args, name) ?? ''
   if (value === '') return byDefault
-  if (typeof value !== 'string' || !isIPv4(value)) {
-    throw badArgument(at, name, 'an IPv4 address', value)
+  // The zone of a link-local address is no part of it here.
+  if (typeof value !== 'string' || !versions.includes(isIP(value)) || value.includes('%')) {
+    const wanted = versions.length > 1 ? 'an IP address' : `an IPv${versions[0]} address`
+    throw badArgument(at, name, wanted, value)
   }
   return value
 }
@@ -125,6 +136,10 @@ function port(args: object, at: string, name: string): number {
 function own(from: object, name: string): unknown {
   return Object.hasOwn(from, name) ? (from as Record<string, unknown>)[name] : undefined
 }
+
+const isProto = (value: unknown): value is ForwardProto =>
+  FORWARD_PROTOS.some((proto) => proto === value)
+const PROTOS = FORWARD_PROTOS.map((proto) => `"${proto}"`).join(' or ')
 
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -42,6 +42,14 @@ export function formatAddresses(addresses: SubnetAddresses): Addresses {
   }
 }
 
+/** The address that a kernel makes itself on a prefix of its MAC (RFC 4291 appendix A: EUI-64). */
+export function slaacAddress(prefix: Int32Array, mac: Uint8Array): Int32Array {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac
+  const high = ((a ^ 2) << 24) | (b << 16) | (c << 8) | 0xff
+  const low = (0xfe << 24) | (d << 16) | (e << 8) | f
+  return Int32Array.of(prefix[0]!, prefix[1]!, high, low)
+}
+
 /** IPv6 as slirp4netns has it: fd00::/64, with the gateway at ::2 and DNS at ::3. */
 export function ipv6Subnet(advertiseDns: boolean): Ipv6Subnet {
   const prefix = 0xfd000000 | 0

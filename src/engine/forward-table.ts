@@ -3,44 +3,76 @@
  * what `Forwards` promises, each host keeps in its own way.
  */
 
-import type { Forwarder } from '../nat/forwards.ts'
+import type { Forwarder, ForwardPlan } from '../nat/forwards.ts'
 import type { Nat } from '../nat/nat.ts'
-import { formatIpv4, parse, parseIpv4 } from '../stack/wire/address.ts'
+import { format, isMapped, mapped, parse } from '../stack/wire/address.ts'
 import type { SubnetAddresses } from './addresses.ts'
-import type { Forward } from './types.ts'
+import type { Forward, ForwardProto } from './types.ts'
+
+/** Where forwards may lead to. Addresses are four words. */
+export interface GuestAddresses {
+  readonly ipv4: SubnetAddresses
+  /** The first 64 bits of guests' addresses; absent: IPv6 is not spoken. */
+  readonly prefix6?: Int32Array | undefined
+  /** The guest's own, when it is known. */
+  guest6(): Int32Array | undefined
+}
 
 export class ForwardTable {
   readonly #nat: Nat
-  readonly #addresses: SubnetAddresses
+  readonly #guests: GuestAddresses
   readonly #entries = new Map<number, { forward: Forward; forwarder: Forwarder }>()
   #lastId = 0
 
-  constructor(nat: Nat, addresses: SubnetAddresses) {
+  constructor(nat: Nat, guests: GuestAddresses) {
     this.#nat = nat
-    this.#addresses = addresses
+    this.#guests = guests
   }
 
   /** Throws the system's error when the port cannot be had. */
   add(wanted: Omit<Forward, 'id'>): Forward {
-    const { proto, hostAddr, hostPort, guestAddr, guestPort } = wanted
-    const at = { words: new Int32Array(4), port: hostPort }
-    if (!parse(hostAddr, at.words)) throw new TypeError(`not an IP address: ${hostAddr}`)
-    const guest = guestAddr === '' ? this.#addresses.guest : parseIpv4(guestAddr)
-    if (guest === undefined) throw new TypeError(`not an IPv4 address: ${guestAddr}`)
-    const { network, netmask } = this.#addresses
-    if ((guest & netmask) !== network) throw new TypeError(`not in the subnet: ${guestAddr}`)
-    const forwarder = this.#nat.forward(proto, at, { addr: guest, port: guestPort })
-    const id = ++this.#lastId
-    const forward: Forward = {
-      id,
-      proto,
-      hostAddr,
-      hostPort: forwarder.bound.port,
-      guestAddr: formatIpv4(guest),
-      guestPort,
+    const { proto, hostAddr, hostPort, guestPort } = wanted
+    const version = versionOf(proto)
+    const words = new Int32Array(4)
+    if (!parse(hostAddr, words)) throw new TypeError(`not an IP address: ${hostAddr}`)
+    checkVersion(version, words, proto)
+    const guest = this.#guestOf(wanted.guestAddr, proto)
+    checkVersion(version, guest, proto)
+    const plan: ForwardPlan = {
+      at: { words, port: hostPort },
+      guest: { words: guest, port: guestPort },
+      ipv6Only: version === 6,
     }
+    const forwarder = this.#nat.forward(proto.startsWith('tcp') ? 'tcp' : 'udp', plan)
+    const id = ++this.#lastId
+    const { port } = forwarder.bound
+    const forward = { id, proto, hostAddr, hostPort: port, guestAddr: format(guest), guestPort }
     this.#entries.set(id, { forward, forwarder })
     return forward
+  }
+
+  #guestOf(text: string, proto: ForwardProto): Int32Array {
+    const { ipv4, prefix6 } = this.#guests
+    const words = new Int32Array(4)
+    if (text === '') {
+      if (versionOf(proto) === 6) return this.#guest6()
+      mapped(ipv4.guest, words)
+      return words
+    }
+    if (!parse(text, words)) throw new TypeError(`not an IP address: ${text}`)
+    const isThere = isMapped(words)
+      ? (words[3]! & ipv4.netmask) === ipv4.network
+      : prefix6 !== undefined && words[0] === prefix6[0] && words[1] === prefix6[1]
+    if (!isThere) throw new TypeError(`not in the subnet: ${text}`)
+    return words
+  }
+
+  #guest6(): Int32Array {
+    const { prefix6 } = this.#guests
+    const guest = prefix6 && this.#guests.guest6()
+    if (guest !== undefined) return guest
+    const why = prefix6 === undefined ? 'IPv6 is not enabled' : 'its MAC address is not known'
+    throw new TypeError(`no IPv6 address of the guest: ${why}`)
   }
 
   list(): Forward[] {
@@ -55,4 +87,15 @@ export class ForwardTable {
     this.#nat.unforward(entry.forwarder)
     return true
   }
+}
+
+/** The IP version that the protocol asks for; 0: any. */
+function versionOf(proto: ForwardProto): 0 | 4 | 6 {
+  if (proto.endsWith('4')) return 4
+  return proto.endsWith('6') ? 6 : 0
+}
+
+function checkVersion(version: 0 | 4 | 6, words: Int32Array, proto: ForwardProto): void {
+  if (version === 0 || isMapped(words) === (version === 4)) return
+  throw new TypeError(`not an address for ${proto}: ${format(words)}`)
 }

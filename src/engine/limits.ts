@@ -1,5 +1,8 @@
 /** What every way to ask for a network has in common: defaults, and what can be had at most. */
 
+/** What a forward may be: of one IP version at both ends, or of any. */
+export const FORWARD_PROTOS = ['tcp', 'udp', 'tcp4', 'udp4', 'tcp6', 'udp6'] as const
+
 export const DEFAULT_MTU = 1500
 /** As upstream's: 65,535 less the 14 octets of an Ethernet header. */
 export const MAX_MTU = 65521

@@ -15,7 +15,7 @@ import { must, systemError } from '../sys/errors.ts'
 import type { AttachedTap } from '../tap/attach.ts'
 import { macAddressOf } from '../tap/configure.ts'
 import { Tap } from '../tap/tap.ts'
-import { ipv6Subnet, type SubnetAddresses } from './addresses.ts'
+import { ipv6Subnet, type SubnetAddresses, slaacAddress } from './addresses.ts'
 import { Captures } from './captures.ts'
 import { ForwardTable } from './forward-table.ts'
 import { MIN_MTU } from './limits.ts'
@@ -126,7 +126,12 @@ export class DataPlane implements Handler {
       this.stack,
     )
     this.stack.upper = this.nat
-    this.forwards = new ForwardTable(this.nat, addresses)
+    this.forwards = new ForwardTable(this.nat, {
+      ipv4: addresses,
+      prefix6: ipv6?.prefix,
+      // Asked anew: who configures the TAP may have given it another MAC.
+      guest6: () => ipv6 && slaacAddress(ipv6.prefix, macAddressOf(attached.fd, attached.name)),
+    })
     must(this.reactor.add(attached.fd, EPOLLIN, this), 'epoll_ctl', 'cannot wait for TAP')
   }
 

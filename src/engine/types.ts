@@ -36,11 +36,17 @@ export interface NetworkOptions {
   readonly dns: boolean
 }
 
+/**
+ * With a number, both ends are of that IP version. Without one each is of the version of its address, and at `::` the
+ * host takes clients of both.
+ */
+export type ForwardProto = 'tcp' | 'udp' | 'tcp4' | 'udp4' | 'tcp6' | 'udp6'
+
 /** A port of the host that leads to a port of a guest. */
 export interface Forward {
   /** From 1, never used again in one network. */
   readonly id: number
-  readonly proto: 'tcp' | 'udp'
+  readonly proto: ForwardProto
   readonly hostAddr: string
   readonly hostPort: number
   readonly guestAddr: string
@@ -49,7 +55,8 @@ export interface Forward {
 
 export interface Forwards {
   /**
-   * A `guestAddr` of '' is the guest that was configured; the answer has its address. Rejects with the cause (an
+   * A `guestAddr` of '' is the guest that was configured; the answer has its address. With IPv6 that is the address
+   * that its kernel makes of its MAC. Rejects with the cause (an
    * address in use, no permission) when the host refuses the port.
    */
   add(forward: Omit<Forward, 'id'>): Promise<Forward>

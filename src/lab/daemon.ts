@@ -33,7 +33,7 @@ export interface DaemonOptions {
 }
 
 export interface Forward {
-  proto?: 'tcp' | 'udp'
+  proto?: 'tcp' | 'udp' | 'tcp4' | 'udp4' | 'tcp6' | 'udp6'
   hostAddr?: string
   hostPort: number
   guestAddr?: string
@@ -102,7 +102,8 @@ export class Daemon {
 
   /** Publishes a port; answers the forward's id. */
   async forward(forward: Forward): Promise<number> {
-    const { proto = 'tcp', hostAddr = '0.0.0.0', hostPort, guestAddr = '', guestPort } = forward
+    const { proto = 'tcp', hostPort, guestAddr = '', guestPort } = forward
+    const { hostAddr = proto.endsWith('6') ? '::' : '0.0.0.0' } = forward
     const answer = (await this.api({
       execute: 'add_hostfwd',
       arguments: {

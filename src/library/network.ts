@@ -4,6 +4,7 @@ import type {
   Addresses,
   Ending,
   Forward as EngineForward,
+  ForwardProto,
   NetworkOptions,
   Stats,
 } from '../engine/types.ts'
@@ -22,7 +23,7 @@ import {
 export interface Forward {
   /** From 1, never used again in one network. */
   readonly id: number
-  readonly proto: 'tcp' | 'udp'
+  readonly proto: ForwardProto
   /** Where it listens. */
   readonly hostAddress: string
   /** Where it listens: never 0. */
@@ -86,7 +87,7 @@ export interface Network extends Subject {
 export async function attach(options: AttachOptions): Promise<Network> {
   const { network, signal } = readAttachOptions(options)
   checkPlatform()
-  return new LibraryNetwork(await startWorkerNetwork(network, signal), network.cidr)
+  return new LibraryNetwork(await startWorkerNetwork(network, signal), network)
 }
 
 /** Constants and structures of the kernel are written down for these two, which have them in common. */
@@ -104,7 +105,7 @@ class LibraryNetwork implements Network {
   readonly #engine: WorkerNetwork
   readonly #events: Events
 
-  constructor(engine: WorkerNetwork, cidr: NetworkOptions['cidr']) {
+  constructor(engine: WorkerNetwork, options: NetworkOptions) {
     this.#engine = engine
     this.addresses = engine.addresses
     this.closed = engine.closed
@@ -112,8 +113,8 @@ class LibraryNetwork implements Network {
     const { forwards } = engine
     const remove = async (id: number) => forwards.remove(readForwardId(id))
     this.forwards = {
-      add: async (options) =>
-        new LibraryForward(await forwards.add(readForwardOptions(options, cidr)), remove),
+      add: async (wanted) =>
+        new LibraryForward(await forwards.add(readForwardOptions(wanted, options)), remove),
       list: async () =>
         (await forwards.list()).map((forward) => new LibraryForward(forward, remove)),
       remove,
@@ -164,7 +165,7 @@ class LibraryNetwork implements Network {
 
 class LibraryForward implements Forward {
   readonly id: number
-  readonly proto: 'tcp' | 'udp'
+  readonly proto: ForwardProto
   readonly hostAddress: string
   readonly hostPort: number
   readonly guestAddress: string

@@ -2,12 +2,27 @@
  * What a caller gives, checked before anything is started: TypeError for what is of the wrong kind, RangeError for a value that
  * cannot be had, each with the option's name and the code ERR_INVALID_OPTION.
  */
-import { addressesOf } from '../engine/addresses.ts'
+import { ipv6Subnet } from '../engine/addresses.ts'
 import { type ErrorCode, SlipwayError } from '../engine/errors.ts'
-import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU, MAX_PREFIX, MIN_MTU } from '../engine/limits.ts'
+import {
+  DEFAULT_CIDR,
+  DEFAULT_MTU,
+  FORWARD_PROTOS,
+  MAX_MTU,
+  MAX_PREFIX,
+  MIN_MTU,
+} from '../engine/limits.ts'
 import { type Family, outboundAddress } from '../engine/outbound.ts'
-import type { Forward, NetworkOptions } from '../engine/types.ts'
-import { formatIpv4, isIn, parse, parseIpv4, parseMac } from '../stack/wire/address.ts'
+import type { Forward, ForwardProto, NetworkOptions } from '../engine/types.ts'
+import {
+  format,
+  formatIpv4,
+  isIn,
+  isMapped,
+  parse,
+  parseIpv4,
+  parseMac,
+} from '../stack/wire/address.ts'
 import { isInterfaceName } from '../tap/interface-request.ts'
 
 /**
@@ -53,13 +68,19 @@ export interface AttachOptions {
 }
 
 export interface ForwardOptions {
-  /** Default: `'tcp'`. */
-  readonly proto?: 'tcp' | 'udp' | undefined
-  /** The host's address to listen on, IPv4 or IPv6. Default: `'127.0.0.1'`. */
+  /**
+   * Default: `'tcp'`. With a number, both ends are of that IP version; without one, each is of the version of its
+   * address, and `'::'` takes clients of both.
+   */
+  readonly proto?: ForwardProto | undefined
+  /** The host's address to listen on, IPv4 or IPv6. Default: `'127.0.0.1'`, or `'::1'`. */
   readonly hostAddress?: string | undefined
   /** 0 is any that is free. Default: 0. */
   readonly hostPort?: number | undefined
-  /** An IPv4 address in the container's subnet. Default: `addresses.guest`. */
+  /**
+   * An address in the container's subnet. Default: `addresses.guest`; for IPv6 the one that the container's kernel
+   * makes of the interface's MAC.
+   */
   readonly guestAddress?: string | undefined
   readonly guestPort: number
 }
@@ -127,35 +148,59 @@ export function readAttachOptions(given: unknown): {
 
 export function readForwardOptions(
   given: unknown,
-  { network, prefix }: NetworkOptions['cidr'],
+  { cidr, ipv6 }: Pick<NetworkOptions, 'cidr' | 'ipv6'>,
 ): Omit<Forward, 'id'> {
   const options = readObject(given, 'options', FORWARD_OPTIONS)
-  const { proto = 'tcp', hostAddress = '127.0.0.1', hostPort = 0, guestPort } = options
-  if (proto !== 'tcp' && proto !== 'udp') {
-    throw wrong(proto, 'options.proto', "'tcp' or 'udp'", typeof proto === 'string')
+  const { proto: wanted = 'tcp', hostPort = 0, guestPort } = options
+  const proto = FORWARD_PROTOS.find((known) => known === wanted)
+  if (proto === undefined) {
+    const protos = FORWARD_PROTOS.map((known) => `'${known}'`).join(' or ')
+    throw wrong(wanted, 'options.proto', protos, typeof wanted === 'string')
   }
-  const isHostAddress = typeof hostAddress === 'string' && parse(hostAddress, new Int32Array(4))
-  if (!isHostAddress) {
-    throw wrong(
-      hostAddress,
-      'options.hostAddress',
-      'an IP address',
-      typeof hostAddress === 'string',
-    )
+  const isOf6 = proto.endsWith('6')
+  if (isOf6 && !ipv6) {
+    throw coded(new RangeError(`options.proto: for ${proto} the network must be one with ipv6`))
   }
-  const { guestAddress = formatIpv4(addressesOf(network, prefix).guest) } = options
-  const addr = typeof guestAddress === 'string' ? parseIpv4(guestAddress) : undefined
-  if (addr === undefined || !isIn(addr, network, prefix)) {
-    const wanted = `an IPv4 address in ${formatIpv4(network)}/${prefix}`
-    throw wrong(guestAddress, 'options.guestAddress', wanted, typeof guestAddress === 'string')
-  }
+  const versions = /[46]$/.test(proto) ? [isOf6 ? 6 : 4] : [4, 6]
+  const { hostAddress = isOf6 ? '::1' : '127.0.0.1', guestAddress } = options
   return {
     proto,
-    hostAddr: hostAddress,
+    hostAddr: readAddress(hostAddress, 'options.hostAddress', versions),
     hostPort: readInteger(hostPort, 'options.hostPort', 0, 65535),
-    guestAddr: formatIpv4(addr),
+    guestAddr: readGuestAddress(guestAddress, versions, cidr, ipv6),
     guestPort: readInteger(guestPort, 'options.guestPort', 1, 65535),
   }
+}
+
+function readAddress(given: unknown, name: string, versions: readonly number[]): string {
+  const words = new Int32Array(4)
+  const isAddress = typeof given === 'string' && parse(given, words)
+  if (isAddress && versions.includes(isMapped(words) ? 4 : 6)) return given
+  const wanted = versions.length > 1 ? 'an IP address' : `an IPv${versions[0]} address`
+  throw wrong(given, name, wanted, typeof given === 'string')
+}
+
+/** '' is the address that the container has by default. */
+function readGuestAddress(
+  given: unknown,
+  versions: readonly number[],
+  { network, prefix }: NetworkOptions['cidr'],
+  ipv6: boolean,
+): string {
+  if (given === undefined) return ''
+  const words = new Int32Array(4)
+  const { prefix: prefix6 } = ipv6Subnet(false)
+  if (typeof given === 'string' && parse(given, words)) {
+    const isThere = isMapped(words)
+      ? isIn(words[3]!, network, prefix)
+      : ipv6 && words[0] === prefix6[0] && words[1] === prefix6[1]
+    if (isThere && versions.includes(isMapped(words) ? 4 : 6)) return format(words)
+  }
+  const subnets = [
+    ...(versions.includes(4) ? [`an IPv4 address in ${formatIpv4(network)}/${prefix}`] : []),
+    ...(versions.includes(6) && ipv6 ? [`an IPv6 address in ${format(prefix6)}/64`] : []),
+  ]
+  throw wrong(given, 'options.guestAddress', subnets.join(' or '), typeof given === 'string')
 }
 
 export function readForwardId(given: unknown): number {

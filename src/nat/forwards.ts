@@ -11,16 +11,20 @@
  *  that address from the published port goes back through this socket to this client.
  */
 
-import { isIpv4, KEY_WORDS, key4 } from '../stack/flow-table.ts'
+import { isIpv4, KEY_WORDS } from '../stack/flow-table.ts'
 import type { Datagram } from '../stack/stack.ts'
 import * as address from '../stack/wire/address.ts'
+import * as ipv6 from '../stack/wire/ipv6.ts'
 import type { Batch } from '../sys/batch.ts'
 import {
+  AF_INET6,
   EACCES,
   EAGAIN,
   ECONNABORTED,
   EPOLLET,
   EPOLLIN,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
   SO_REUSEADDR,
   SOCK_DGRAM,
   SOCK_STREAM,
@@ -42,23 +46,29 @@ const ACCEPT_RETRY = 100
 /** Ours: clients of one UDP port that are remembered; the oldest is forgotten. */
 const MAX_CLIENTS = 4096
 
-export interface GuestEndpoint {
-  readonly addr: number
-  readonly port: number
-}
-
 export interface Forwarder extends Handler {
   /** Where the socket is bound. */
   readonly bound: socket.Endpoint
   close(): void
 }
 
+/** What is published, and where it leads to. */
+export interface ForwardPlan {
+  readonly at: socket.Endpoint
+  readonly guest: socket.Endpoint
+  /** At an IPv6 address: clients of IPv4 are not for it. Else `::` takes them, too. */
+  readonly ipv6Only: boolean
+}
+
 /** Binds and listens; throws the system's error when the address cannot be had. */
-function bind(host: socket.Endpoint, type: number): { fd: number; bound: socket.Endpoint } {
+function bind({ at: host, ipv6Only }: ForwardPlan, type: number) {
   const what = `cannot listen on ${address.format(host.words)} port ${host.port}`
   const fd = must(socket.socket(socket.familyOf(host), type), 'socket', what)
   try {
     if (type === SOCK_STREAM) socket.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+    if (socket.familyOf(host) === AF_INET6) {
+      socket.setInt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ipv6Only ? 1 : 0)
+    }
     const bound = socket.bind(fd, host)
     // bind(2): the only reason for EACCES with an Internet address.
     if (bound === -EACCES) must(bound, 'bind', `${what} (see net.ipv4.ip_unprivileged_port_start)`)
@@ -78,14 +88,14 @@ export class TcpForward implements Forwarder {
   isPending = false
   readonly bound: socket.Endpoint
   readonly #host: Host
-  readonly #guest: GuestEndpoint
+  readonly #guest: socket.Endpoint
   readonly #fd: number
   readonly #client = { words: new Int32Array(4), port: 0 }
 
-  constructor(host: Host, at: socket.Endpoint, guest: GuestEndpoint) {
-    const { fd, bound } = bind(at, SOCK_STREAM)
+  constructor(host: Host, plan: ForwardPlan) {
+    const { fd, bound } = bind(plan, SOCK_STREAM)
     this.#host = host
-    this.#guest = guest
+    this.#guest = plan.guest
     this.#fd = fd
     this.bound = bound
     must(host.reactor.add(fd, EPOLLIN | EPOLLET, this), 'epoll_ctl')
@@ -114,8 +124,9 @@ export class TcpForward implements Forwarder {
 
   #forward(fd: number): void {
     const { options, stack, reactor } = this.#host
-    const { addr, port } = this.#guest
-    key4(key, addr, port, 0, 0)
+    const { words, port } = this.#guest
+    key.set(words, 0)
+    key[8] = port << 16
     appearAs(options, key, this.#client)
     // Two clients that look alike, or one that is in TIME-WAIT: any free port will do.
     for (let free = 65535; stack.tcp.connections.get(key) !== undefined; free--) {
@@ -137,19 +148,19 @@ export class UdpForward implements Forwarder {
   isPending = false
   readonly bound: socket.Endpoint
   readonly #host: Host
-  readonly #guest: GuestEndpoint
+  readonly #guest: socket.Endpoint
   readonly #fd: number
   readonly #batch: Batch
   /** By address and port as the guest sees them: where the client really is. */
-  readonly #clients = new Map<number, socket.Endpoint>()
+  readonly #clients = new Map<number | string, socket.Endpoint>()
   /** The same the other way, by the client's address and port. */
   readonly #ports = new Map<string, number>()
 
-  constructor(host: Host, batch: Batch, at: socket.Endpoint, guest: GuestEndpoint) {
-    const { fd, bound } = bind(at, SOCK_DGRAM)
+  constructor(host: Host, batch: Batch, plan: ForwardPlan) {
+    const { fd, bound } = bind(plan, SOCK_DGRAM)
     this.#host = host
     this.#batch = batch
-    this.#guest = guest
+    this.#guest = plan.guest
     this.#fd = fd
     this.bound = bound
     must(host.reactor.add(fd, EPOLLIN | EPOLLET, this), 'epoll_ctl')
@@ -161,37 +172,42 @@ export class UdpForward implements Forwarder {
     const n = batch.receive(this.#fd, arena)
     if (n === -EAGAIN) return
     for (let i = 0; i < n; i++) {
-      const { addr, port } = this.#guest
-      key4(key, addr, port, 0, 0)
+      const { words, port } = this.#guest
+      key.set(words, 0)
+      key[8] = port << 16
       appearAs(this.#host.options, key, batch.peers[i]!)
-      key[8] = (port << 16) | this.#portOf(batch.peers[i]!, key[7]!)
+      this.#setPort(key, batch.peers[i]!)
       const neighbour = stack.neighbours.find(key)
       stack.transmitter.sendUdp(key, neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
     }
     reactor.again(this)
   }
 
-  /** The port as which the guest sees the client: its own, unless another client has it. */
-  #portOf(client: socket.Endpoint, src: number): number {
-    const name = `${client.words} ${client.port}`
+  /** Makes the host's port of `key` the one as which the guest sees the client: its own, unless another client has it. */
+  #setPort(key: Int32Array, client: socket.Endpoint): void {
+    const { words, port, scope = 0 } = client
+    const name = `${words} ${scope} ${port}`
     const known = this.#ports.get(name)
-    if (known !== undefined) return known
+    const guestPort = this.#guest.port << 16
+    if (known !== undefined) {
+      key[8] = guestPort | known
+      return
+    }
     if (this.#clients.size >= MAX_CLIENTS) {
       this.#clients.delete(this.#clients.keys().next().value!)
       this.#ports.delete(this.#ports.keys().next().value!)
     }
-    let port = client.port
-    for (let free = 65535; this.#clients.has(peerOf(src, port)); free--) port = free
-    this.#clients.set(peerOf(src, port), { words: client.words.slice(), port: client.port })
-    this.#ports.set(name, port)
-    return port
+    for (let free = 65535; this.#clients.has(peerOf(key)); free--) key[8] = guestPort | free
+    this.#clients.set(peerOf(key), { words: words.slice(), port, scope })
+    this.#ports.set(name, key[8]! & 0xffff)
   }
 
   /** Is the guest's datagram an answer to a client of this port? Then it is sent there. */
   answer(datagram: Datagram): boolean {
     const { key: k } = datagram
-    if (!isIpv4(k) || k[3] !== this.#guest.addr || k[8]! >>> 16 !== this.#guest.port) return false
-    const client = this.#clients.get(peerOf(k[7]!, k[8]! & 0xffff))
+    const { words, port } = this.#guest
+    if (k[8]! >>> 16 !== port || !ipv6.isAddress(k, 0, words)) return false
+    const client = this.#clients.get(peerOf(k))
     if (client === undefined) return false
     socket.sendTo(this.#fd, this.#host.arena, datagram.at, datagram.len, client)
     return true
@@ -203,6 +219,11 @@ export class UdpForward implements Forwarder {
   }
 }
 
-const peerOf = (addr: number, port: number): number => (addr >>> 0) * 65536 + port
+/** The host's side of `key` as one number; over IPv6, which is rarer, as text. */
+function peerOf(key: Int32Array): number | string {
+  const port = key[8]! & 0xffff
+  if (isIpv4(key)) return (key[7]! >>> 0) * 65536 + port
+  return `${key[4]} ${key[5]} ${key[6]} ${key[7]} ${port}`
+}
 
 const key = new Int32Array(KEY_WORDS)

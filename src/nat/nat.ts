@@ -7,11 +7,10 @@ import { Slices } from '../stack/slices.ts'
 import type { Datagram, Stack, Upper } from '../stack/stack.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import type { Arena } from '../sys/arena.ts'
-import type { Endpoint } from '../sys/socket.ts'
 import { DhcpResponder } from './dhcp-responder.ts'
 import { EchoFlows } from './echo-flow.ts'
 import { FlowJournal } from './flow-journal.ts'
-import { type Forwarder, type GuestEndpoint, TcpForward, UdpForward } from './forwards.ts'
+import { type Forwarder, type ForwardPlan, TcpForward, UdpForward } from './forwards.ts'
 import type { Host, NatCounters, NatOptions } from './host.ts'
 import { HostErrors } from './host-errors.ts'
 import type { Reactor } from './reactor.ts'
@@ -75,13 +74,13 @@ export class Nat implements Upper {
   }
 
   /** Publishes a port of the host; throws the system's error when it cannot be had. */
-  forward(proto: 'tcp' | 'udp', at: Endpoint, guest: GuestEndpoint): Forwarder {
+  forward(proto: 'tcp' | 'udp', plan: ForwardPlan): Forwarder {
     if (proto === 'tcp') {
-      const forward = new TcpForward(this.#host, at, guest)
+      const forward = new TcpForward(this.#host, plan)
       this.#forwards.add(forward)
       return forward
     }
-    const forward = new UdpForward(this.#host, this.#udp.batch, at, guest)
+    const forward = new UdpForward(this.#host, this.#udp.batch, plan)
     this.#forwards.add(forward)
     this.#udpForwards.add(forward)
     return forward

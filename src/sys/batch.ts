@@ -126,7 +126,7 @@ export class Batch {
       const len = this.len[i]!
       setPointer(view, iovec, addressOf(arena, this.at[i]!, len))
       view.setInt32(iovec + 8, len, true)
-      const nameLen = connected ? 0 : setSockaddr(view, this.#sockaddr(i), this.peers[i]!, 0)
+      const nameLen = connected ? 0 : setSockaddr(view, this.#sockaddr(i), this.peers[i]!)
       view.setInt32(place + NAME_LEN, nameLen, true)
       this.#cut(i, place)
     }

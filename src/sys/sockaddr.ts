@@ -13,6 +13,8 @@ import { AF_INET, AF_INET6 } from './constants.ts'
 export interface Endpoint {
   readonly words: Int32Array
   port: number
+  /** Of a link-local IPv6 address: the index of its interface. */
+  scope?: number
 }
 
 export const SOCKADDR_LEN = 16
@@ -25,8 +27,8 @@ export function familyOf(endpoint: Endpoint): number {
 }
 
 /** Writes the address at `at` and returns its length. */
-export function setSockaddr(view: DataView, at: number, endpoint: Endpoint, scope: number): number {
-  const { words, port } = endpoint
+export function setSockaddr(view: DataView, at: number, endpoint: Endpoint): number {
+  const { words, port, scope = 0 } = endpoint
   view.setUint16(at + 2, port)
   if (familyOf(endpoint) === AF_INET) {
     view.setUint16(at, AF_INET, true)
@@ -59,6 +61,8 @@ export function getSockaddr(view: DataView, at: number, endpoint: Endpoint): boo
     words[1] = view.getInt32(at + 12)
     words[2] = view.getInt32(at + 16)
     words[3] = view.getInt32(at + 20)
+    const scope = view.getInt32(at + 24, true)
+    if (scope !== 0 || endpoint.scope !== undefined) endpoint.scope = scope
   } else {
     words.fill(0)
     endpoint.port = 0

@@ -27,10 +27,9 @@ export function socket(family: number, type: number, protocol = 0): number {
   return result(libc().socket(family, type | MADE, protocol))
 }
 
-/** `scope` is the interface's index, for link-local IPv6 addresses. */
-export function bind(fd: number, endpoint: Endpoint, scope = 0): number {
+export function bind(fd: number, endpoint: Endpoint): number {
   const { view, base } = scratch()
-  const len = setSockaddr(view, SOCKADDR, endpoint, scope)
+  const len = setSockaddr(view, SOCKADDR, endpoint)
   return result(libc().bind(fd, base + SOCKADDR, len))
 }
 
@@ -54,9 +53,9 @@ export function accept(fd: number, peer: Endpoint): number {
 }
 
 /** -EINPROGRESS is the ordinary answer for TCP. */
-export function connect(fd: number, endpoint: Endpoint, scope = 0): number {
+export function connect(fd: number, endpoint: Endpoint): number {
   const { view, base } = scratch()
-  const len = setSockaddr(view, SOCKADDR, endpoint, scope)
+  const len = setSockaddr(view, SOCKADDR, endpoint)
   return result(libc().connect(fd, base + SOCKADDR, len))
 }
 
@@ -97,17 +96,10 @@ export function recvv(fd: number, arena: Arena, slices: Places): number {
   return readv(fd, arena, slices)
 }
 
-export function sendTo(
-  fd: number,
-  arena: Arena,
-  at: number,
-  len: number,
-  to: Endpoint,
-  scope = 0,
-): number {
+export function sendTo(fd: number, arena: Arena, at: number, len: number, to: Endpoint): number {
   const { view, base } = scratch()
   const address = addressOf(arena, at, len)
-  const addressLen = setSockaddr(view, SOCKADDR, to, scope)
+  const addressLen = setSockaddr(view, SOCKADDR, to)
   for (;;) {
     const n = libc().sendto(fd, address, len, MSG_NOSIGNAL, base + SOCKADDR, addressLen)
     if (n >= 0) return n

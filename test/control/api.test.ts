@@ -61,6 +61,47 @@ test("an address that is missing, null or empty is 0.0.0.0 for the host and the 
   }
 })
 
+describe('IPv6', () => {
+  const entries = () =>
+    forwards.entries.map(({ proto, hostAddr, guestAddr }) => [proto, hostAddr, guestAddr])
+
+  test('tcp6 and udp6 are at :: when no address is given, tcp4 and udp4 at 0.0.0.0', async () => {
+    for (const proto of ['tcp6', 'udp6', 'tcp4', 'udp4']) {
+      expect(await add({ proto, host_port: 1, guest_port: 2 })).toMatch('return')
+    }
+    expect(entries().map(([proto, host]) => [proto, host])).toEqual([
+      ['tcp6', '::'],
+      ['udp6', '::'],
+      ['tcp4', '0.0.0.0'],
+      ['udp4', '0.0.0.0'],
+    ])
+    expect(await ask('{"execute":"list_hostfwd"}')).toContain('"proto":"tcp6","host_addr":"::"')
+  })
+
+  test('tcp goes from an address of either version to one of either', async () => {
+    await add({ ...TCP, host_addr: '::1' })
+    await add({ ...TCP, host_port: 8081, guest_addr: 'fd00::7' })
+    expect(entries()).toEqual([
+      ['tcp', '::1', '10.0.2.7'],
+      ['tcp', '127.0.0.1', 'fd00::7'],
+    ])
+  })
+
+  test.each([
+    ['tcp4', 'host_addr', '::1', 'an IPv4 address'],
+    ['udp4', 'guest_addr', 'fd00::7', 'an IPv4 address'],
+    ['tcp6', 'host_addr', '127.0.0.1', 'an IPv6 address'],
+    ['udp6', 'guest_addr', '10.0.2.100', 'an IPv6 address'],
+    ['tcp', 'host_addr', 'fe80::1%lo', 'an IP address'],
+    ['tcp', 'host_addr', '::g', 'an IP address'],
+  ])('%s has no %s of %s', async (proto, name, value, wanted) => {
+    const args = { proto, host_port: 1, guest_port: 2, [name]: value }
+    expect(await error(add(args))).toBe(
+      `add_hostfwd: bad arguments.${name}: must be ${wanted}, not "${value}"`,
+    )
+  })
+})
+
 test('a port may be written with a fraction of zero or an exponent', async () => {
   const request =
     '{"execute":"add_hostfwd","arguments":{"proto":"tcp","host_port":8093.0,"guest_port":8e1}}'
@@ -108,7 +149,7 @@ describe('is a bad argument of add_hostfwd:', () => {
     ['proto', 'TCP'],
     ['proto', 6],
     ['host_addr', 'foo'],
-    ['host_addr', '::1'],
+    ['host_addr', 'fe80::1%lo'],
     ['host_addr', '127.1'],
     ['host_addr', '010.0.0.1'],
     ['host_addr', 5],

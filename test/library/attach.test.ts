@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { Network } from '../../src/index.ts'
 import type { Kit } from '../../src/lab/agent.ts'
 import type { Namespace } from '../../src/lab/world.ts'
+import { address6, GATEWAY6 } from '../e2e/ipv6.ts'
 import { DNS, GATEWAY, GUEST, HOST_ADDRESS, has, inWorlds } from '../e2e/lab.ts'
 import { eventually } from '../e2e/proc.ts'
 import * as tasks from '../e2e/tasks.ts'
@@ -149,6 +150,18 @@ inWorlds((lab) => {
       const port = await lab.host.run(tasks.serveText, 'on the loopback')
       const { outcome } = await guest.run(tasks.tryToConnect, { host: GATEWAY, port })
       expect(outcome).not.toBe('connected')
+    })
+
+    test('has ports of IPv6 published', async () => {
+      const guest = await container()
+      const program = await embedder(guest)
+      await program.attach({ target: { pid: guest.pid }, ipv6: true })
+      expect(await address6(guest)).toMatch(/^fd00:/)
+      const guestPort = await guest.run(tasks.serveText, 'inside', '::')
+      const web = await program.forward({ proto: 'tcp6', guestPort })
+      expect(web).toMatchObject({ hostAddress: '::1' })
+      const page = await lab.host.run(tasks.fetchText, { host: '::1', port: web.hostPort })
+      expect(page).toEqual({ text: 'inside', client: GATEWAY6 })
     })
 
     test('goes out from the address that is asked for, or that of the interface', async () => {

@@ -144,7 +144,8 @@ describe('attach refuses', () => {
   })
 })
 
-const cidr = { network: 0x0a000200, prefix: 24 }
+const without6 = { cidr: { network: 0x0a000200, prefix: 24 }, ipv6: false }
+const with6 = { ...without6, ipv6: true }
 
 const FORWARD: Row[] = [
   ['no options', undefined, TypeError, 'options must be an object'],
@@ -155,7 +156,7 @@ const FORWARD: Row[] = [
   ['a port in text', { guestPort: '80' }, TypeError, 'options.guestPort'],
   ['port -1 of the host', { guestPort: 1, hostPort: -1 }, RangeError, 'options.hostPort'],
   ['half a port', { guestPort: 1, hostPort: 0.5 }, RangeError, 'options.hostPort'],
-  ['sctp', { guestPort: 1, proto: 'sctp' }, RangeError, "options.proto must be 'tcp' or 'udp'"],
+  ['sctp', { guestPort: 1, proto: 'sctp' }, RangeError, "options.proto must be 'tcp' or 'udp' or"],
   ['protocol 6', { guestPort: 1, proto: 6 }, TypeError, 'options.proto'],
   ['a name', { guestPort: 1, hostAddress: 'localhost' }, RangeError, 'options.hostAddress'],
   ['an empty address', { guestPort: 1, hostAddress: '' }, RangeError, 'options.hostAddress'],
@@ -173,13 +174,20 @@ const FORWARD: Row[] = [
     'options.guest',
   ],
   ['a number', { guestPort: 1, guestAddress: 1 }, TypeError, 'options.guestAddress'],
+  ['IPv6 without ipv6', { guestPort: 1, proto: 'tcp6' }, RangeError, 'options.proto: for tcp6'],
+  [
+    'an address of the other version at the host',
+    { guestPort: 1, proto: 'udp4', hostAddress: '::1' },
+    RangeError,
+    "options.hostAddress must be an IPv4 address, not '::1'",
+  ],
 ]
 
 describe('forwards.add refuses', () => {
   test.each(FORWARD)('%s', (_, options, kind, says) => {
     let error: unknown
     try {
-      readForwardOptions(options, cidr)
+      readForwardOptions(options, without6)
     } catch (reason) {
       error = reason
     }
@@ -206,12 +214,42 @@ test('the defaults are the safe ones', () => {
     tapName: '',
     configure: false,
   })
-  expect(readForwardOptions({ guestPort: 80 }, cidr)).toEqual({
+  expect(readForwardOptions({ guestPort: 80 }, without6)).toEqual({
     proto: 'tcp',
     hostAddr: '127.0.0.1',
     hostPort: 0,
-    guestAddr: '10.0.2.100',
+    guestAddr: '',
     guestPort: 80,
+  })
+})
+
+describe('with ipv6', () => {
+  test('tcp6 and udp6 listen on ::1, for the address that the container makes itself', () => {
+    for (const proto of ['tcp6', 'udp6'] as const) {
+      expect(readForwardOptions({ guestPort: 80, proto }, with6)).toEqual({
+        proto,
+        hostAddr: '::1',
+        hostPort: 0,
+        guestAddr: '',
+        guestPort: 80,
+      })
+    }
+  })
+
+  test('a guest may have any address of fd00::/64, and tcp may go from one version to the other', () => {
+    const mixed = { guestPort: 80, hostAddress: '127.0.0.1', guestAddress: 'fd00:0::0007' }
+    expect(readForwardOptions(mixed, with6)).toMatchObject({ proto: 'tcp', guestAddr: 'fd00::7' })
+    const wrong = [
+      { guestPort: 1, guestAddress: 'fd01::7' },
+      { guestPort: 1, proto: 'tcp6', guestAddress: '10.0.2.100' },
+      { guestPort: 1, proto: 'tcp6', hostAddress: '127.0.0.1' },
+      { guestPort: 1, proto: 'tcp4', guestAddress: 'fd00::7' },
+    ]
+    for (const options of wrong) {
+      expect(() => readForwardOptions(options, with6)).toThrow(
+        /options\.(guest|host)Address must be/,
+      )
+    }
   })
 })
 
