@@ -11,7 +11,7 @@
  *  that address from the published port goes back through this socket to this client.
  */
 
-import { isIpv4, KEY_WORDS } from '../stack/flow-table.ts'
+import { KEY_WORDS } from '../stack/flow-table.ts'
 import type { Datagram } from '../stack/stack.ts'
 import * as address from '../stack/wire/address.ts'
 import * as ipv6 from '../stack/wire/ipv6.ts'
@@ -36,6 +36,7 @@ import * as socket from '../sys/socket.ts'
 import { appearAs, type Host } from './host.ts'
 import type { Handler } from './reactor.ts'
 import { TcpFlow } from './tcp-flow.ts'
+import { UdpClients } from './udp-clients.ts'
 
 /** As many as the kernel lets wait: net.core.somaxconn bounds it. */
 const BACKLOG = 4096
@@ -43,7 +44,7 @@ const BACKLOG = 4096
 const ACCEPTS = 64
 /** Ours: accept(2) that failed for want of a descriptor is tried again after this many ms. */
 const ACCEPT_RETRY = 100
-/** Ours: clients of one UDP port that are remembered; the oldest is forgotten. */
+/** Ours: clients of one UDP port that are remembered. */
 const MAX_CLIENTS = 4096
 
 export interface Forwarder extends Handler {
@@ -151,10 +152,7 @@ export class UdpForward implements Forwarder {
   readonly #guest: socket.Endpoint
   readonly #fd: number
   readonly #batch: Batch
-  /** By address and port as the guest sees them: where the client really is. */
-  readonly #clients = new Map<number | string, socket.Endpoint>()
-  /** The same the other way, by the client's address and port. */
-  readonly #ports = new Map<string, number>()
+  readonly #clients = new UdpClients(MAX_CLIENTS)
 
   constructor(host: Host, batch: Batch, plan: ForwardPlan) {
     const { fd, bound } = bind(plan, SOCK_DGRAM)
@@ -176,30 +174,11 @@ export class UdpForward implements Forwarder {
       key.set(words, 0)
       key[8] = port << 16
       appearAs(this.#host.options, key, batch.peers[i]!)
-      this.#setPort(key, batch.peers[i]!)
+      this.#clients.hear(batch.peers[i]!, key)
       const neighbour = stack.neighbours.find(key)
       stack.transmitter.sendUdp(key, neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
     }
     reactor.again(this)
-  }
-
-  /** Makes the host's port of `key` the one as which the guest sees the client: its own, unless another client has it. */
-  #setPort(key: Int32Array, client: socket.Endpoint): void {
-    const { words, port, scope = 0 } = client
-    const name = `${words} ${scope} ${port}`
-    const known = this.#ports.get(name)
-    const guestPort = this.#guest.port << 16
-    if (known !== undefined) {
-      key[8] = guestPort | known
-      return
-    }
-    if (this.#clients.size >= MAX_CLIENTS) {
-      this.#clients.delete(this.#clients.keys().next().value!)
-      this.#ports.delete(this.#ports.keys().next().value!)
-    }
-    for (let free = 65535; this.#clients.has(peerOf(key)); free--) key[8] = guestPort | free
-    this.#clients.set(peerOf(key), { words: words.slice(), port, scope })
-    this.#ports.set(name, key[8]! & 0xffff)
   }
 
   /** Is the guest's datagram an answer to a client of this port? Then it is sent there. */
@@ -207,7 +186,7 @@ export class UdpForward implements Forwarder {
     const { key: k } = datagram
     const { words, port } = this.#guest
     if (k[8]! >>> 16 !== port || !ipv6.isAddress(k, 0, words)) return false
-    const client = this.#clients.get(peerOf(k))
+    const client = this.#clients.find(k)
     if (client === undefined) return false
     socket.sendTo(this.#fd, this.#host.arena, datagram.at, datagram.len, client)
     return true
@@ -217,13 +196,6 @@ export class UdpForward implements Forwarder {
     this.#host.reactor.remove(this)
     io.close(this.#fd)
   }
-}
-
-/** The host's side of `key` as one number; over IPv6, which is rarer, as text. */
-function peerOf(key: Int32Array): number | string {
-  const port = key[8]! & 0xffff
-  if (isIpv4(key)) return (key[7]! >>> 0) * 65536 + port
-  return `${key[4]} ${key[5]} ${key[6]} ${key[7]} ${port}`
 }
 
 const key = new Int32Array(KEY_WORDS)
