@@ -28,8 +28,8 @@ import {
 
 const { values: options } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
     mtu: { type: 'string' },
     only: { type: 'string' },
     group: { type: 'string' },
@@ -185,9 +185,9 @@ function plan(): Plan {
   }
   const all = options.mtu ?? (isShort ? '1500,65520' : '1500,4000,16384,65520')
   const mtus = all.split(',').map((text) => whole('--mtu', text, 68, 65_520))
-  if (isShort) return { rounds: 1, seconds: 1, mtus, workloads }
-  const rounds = whole('--rounds', options.rounds, 1, 1000)
-  return { rounds, seconds: whole('--seconds', options.seconds, 1, 600), mtus, workloads }
+  const rounds = whole('--rounds', options.rounds ?? (isShort ? '1' : '5'), 1, 1000)
+  const seconds = whole('--seconds', options.seconds ?? (isShort ? '1' : '3'), 1, 600)
+  return { rounds, seconds, mtus, workloads }
 }
 
 function whole(option: string, text: string, least: number, most: number): number {
