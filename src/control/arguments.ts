@@ -29,13 +29,6 @@ import {
   refused,
 } from './values.ts'
 
-/**
- * What upstream has and slipway has not yet: checked like everything else, then refused by name, and left out of
- * the help text, because programs use what they find there. This is the one list: who builds one of these removes
- * its entry.
- */
-export const NOT_YET: readonly string[] = ['--target-type=bess']
-
 /** What the parser must ask of the system. */
 export interface Host {
   /** Why `path` cannot be reached, in strerror(3)'s words; undefined when it can. */
@@ -214,7 +207,6 @@ export function parseArguments(words: readonly string[], program: string, host: 
     checkOutbound(given, host)
     const apiSocket =
       given.apiSocket === undefined ? undefined : readSocketPath(given.apiSocket, 'API')
-    refuseWhatIsNotThere(given)
     checkDescriptors(given, target, host)
     const network = {
       target,
@@ -303,7 +295,7 @@ function readTarget(given: Given, host: Host): NetworkOptions['target'] {
   return { netns: target, ...(usernsPath !== undefined && { userns: usernsPath }) }
 }
 
-/** The operand of --target-type=bess. What is returned goes nowhere while `NOT_YET` has the type. */
+/** The operand of --target-type=bess. */
 function readBess(given: Given): NetworkOptions['target'] {
   const [path, ...more] = given.operands
   if (path === undefined) throw misused()
@@ -313,7 +305,7 @@ function readBess(given: Given): NetworkOptions['target'] {
     ['--netns-type', given.netnsType !== undefined],
     ['--userns-path', given.usernsPath !== undefined],
   ])
-  return { netns: readSocketPath(path, 'BESS') }
+  return { bess: readSocketPath(path, 'BESS') }
 }
 
 function refuseConflicts(chosen: string, options: [name: string, isGiven: boolean][]): void {
@@ -328,15 +320,6 @@ function checkOutbound({ outboundAddr: v4, outboundAddr6: v6 }: Given, host: Hos
   if (v6 !== undefined && !isIPv6(v6) && !host.interfaceHasAddress(v6, 'IPv6')) {
     throw refused('outbound-addr6 has to be valid ipv6 address or interface name.')
   }
-}
-
-function refuseWhatIsNotThere(given: Given): void {
-  const isWanted: Record<string, boolean> = {
-    '--target-type=bess': given.targetType === 'bess',
-  }
-  const wanted = NOT_YET.filter((name) => isWanted[name])
-  if (wanted.length === 0) return
-  throw refused(wanted.map((name) => `cannot use ${name}: not supported yet`).join('\n'))
 }
 
 /**

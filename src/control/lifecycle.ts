@@ -107,7 +107,7 @@ async function openMetrics(
 }
 
 function announce({ network: options, apiSocket }: Settings, network: Network): void {
-  if (network.tapFd !== undefined) {
+  if (network.tapFd !== undefined && !('bess' in options.target)) {
     if (!('fd' in options.target)) say(2, `sent tapfd=${network.tapFd} for ${options.tapName}\n`)
     say(2, `received tapfd=${network.tapFd}\n`)
   }

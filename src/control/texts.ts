@@ -1,18 +1,16 @@
 /**
  * The texts that programs read: help, version and the start banner. Podman and RootlessKit look for option names in
- * the help and use what they find, so an option that is refused (`NOT_YET`) has no line there. Pure, but for our own version.
+ * the help and use what they find. Pure, but for our own version.
  */
 
 import { createRequire } from 'node:module'
 import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU } from '../engine/limits.ts'
 import type { Addresses, NetworkOptions } from '../engine/types.ts'
-import { NOT_YET } from './arguments.ts'
 
 /** The slirp4netns whose command line and API are honoured: 1.3 brought `--netns-type=tapfd`. */
 const HONOURED = '1.3.1'
 
-/** What `of` names the entry of `NOT_YET` that hides the line; by itself it is the long option. */
-const HELP: readonly { option: string; text: string; of?: string }[] = [
+const HELP: readonly { option: string; text: string }[] = [
   { option: '-c, --configure', text: 'bring the interface up, with addresses and default route' },
   { option: '-e, --exit-fd=FD', text: 'end when FD hangs up' },
   { option: '-r, --ready-fd=FD', text: 'write "1" to FD and close it when everything is ready' },
@@ -41,7 +39,6 @@ const HELP: readonly { option: string; text: string; of?: string }[] = [
   {
     option: '--target-type=TYPE',
     text: 'netns, or bess: a socket for frames (default=netns)',
-    of: '--target-type=bess',
   },
   { option: '--log-flows=FORMAT', text: 'tell of each flow on stderr, as text or json' },
   {
@@ -55,17 +52,14 @@ const HELP: readonly { option: string; text: string; of?: string }[] = [
 ]
 
 export function usage(program: string): string {
-  const lines = HELP.filter(({ option, of }) => !NOT_YET.includes(of ?? longName(option)))
   return [
     `Usage: ${program} [OPTION]... PID|PATH|FD [TAPNAME]`,
     'Gives a network namespace its network, without privileges.',
     '',
-    ...lines.map(({ option, text }) => `${option.padEnd(24)} ${text}`),
+    ...HELP.map(({ option, text }) => `${option.padEnd(24)} ${text}`),
     '',
   ].join('\n')
 }
-
-const longName = (option: string) => /--[a-z0-9-]+/.exec(option)?.[0] ?? ''
 
 export function ownVersion(): string {
   return createRequire(import.meta.url)('slipway/package.json').version

@@ -32,7 +32,8 @@ const NODE_INTERVAL = 250
 
 /** Opens the TAP and lets traffic flow. Rejects with everything undone. */
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
-  const plane = await openPlane(options, 'take', (error) => network.end('tap-gone', error))
+  const onGone = (error: Error): void => network.end('tap-gone', error)
+  const plane = await openPlane(options, 'take', onGone, () => false)
   const network = new MainThreadNetwork(
     plane,
     addressesOf(options.cidr.network, options.cidr.prefix),

@@ -1,6 +1,7 @@
 /** From checked options to a data plane that only has to be turned: what both hosts of one begin with. */
 import * as io from '../sys/io.ts'
 import { detach } from '../tap/attach.ts'
+import { acceptBess } from '../tap/bess.ts'
 import { openTap } from '../tap/open.ts'
 import { addressesOf } from './addresses.ts'
 import { outboundAddresses } from './outbound.ts'
@@ -12,28 +13,26 @@ export type Ownership = 'take' | 'duplicate'
 
 /**
  * Opens the TAP and puts a data plane on it. `onGone` is called from the plane's turn when the TAP will never give a
- * frame again. Rejects with everything undone.
+ * frame again. `isCancelled` is asked while one waits for somebody. Rejects with everything undone.
  */
 export async function openPlane(
   options: NetworkOptions,
   ownership: Ownership,
   onGone: (error: Error) => void,
+  isCancelled: () => boolean,
 ): Promise<DataPlane> {
   const addresses = addressesOf(options.cidr.network, options.cidr.prefix)
   const { mtu, macAddress, target } = options
   const outbound = outboundAddresses(options)
-  let attached = await openTap(target, {
-    name: options.tapName,
-    configure: options.configure
-      ? {
-          mtu,
-          address: addresses.guest,
-          netmask: addresses.netmask,
-          gateway: addresses.gateway,
-          macAddress,
-        }
-      : undefined,
-  })
+  const { guest, netmask, gateway } = addresses
+  const configure = { mtu, address: guest, netmask, gateway, macAddress }
+  let attached =
+    'bess' in target
+      ? await acceptBess(target.bess, isCancelled)
+      : await openTap(target, {
+          name: options.tapName,
+          configure: options.configure ? configure : undefined,
+        })
   if ('fd' in target && ownership === 'duplicate') {
     attached = { ...attached, fd: io.dup(attached.fd) }
   }

@@ -61,6 +61,7 @@ export class DataPlane implements Handler {
   readonly #stats = (): Stats => this.stats()
   readonly #arrival = new Arrival()
   readonly #onGone: (error: Error) => void
+  readonly #isSocket: boolean
   /**
    * How many frames are expected at once. The TAP is level-triggered: a batch may end without the
    * read that says EAGAIN, which a request and its answer would pay for each time.
@@ -76,6 +77,7 @@ export class DataPlane implements Handler {
     this.reactor = new Reactor()
     this.#onGone = onGone
     this.tapFd = attached.fd
+    this.#isSocket = attached.isSocket === true
     this.#tap = new Tap(attached, arena, mtu)
     this.captures = new Captures(this.#tap, arena, {
       name: attached.name,
@@ -179,7 +181,8 @@ export class DataPlane implements Handler {
   }
 
   #gone(errno: number): void {
-    const what = errno === EBADFD ? 'the TAP was deleted' : 'cannot read from TAP'
+    const gone = this.#isSocket ? 'the peer of the BESS socket has gone' : 'the TAP was deleted'
+    const what = errno === EBADFD ? gone : 'cannot read from TAP'
     this.reactor.remove(this)
     this.#onGone(systemError(errno, 'read', what))
   }
@@ -203,8 +206,9 @@ function descriptorLimit(): number {
  * Ours is locally administered, and another for each network: they may meet on a bridge. It follows from the TAP's own, so
  * that who comes after us on a TAP that stays is found by what the guest remembers (ARP).
  */
-function gatewayMac({ fd, name }: AttachedTap): Uint8Array {
-  const mac = macAddressOf(fd, name).map((octet) => ~octet)
+function gatewayMac({ fd, name, isSocket }: AttachedTap): Uint8Array {
+  // Behind a socket nobody has a MAC yet.
+  const mac = isSocket ? randomBytes(6) : macAddressOf(fd, name).map((octet) => ~octet)
   mac[0] = (mac[0]! & 0xfc) | 2
   return mac
 }

@@ -10,11 +10,12 @@ export type { ClosedFlow, Flow, FlowAddress, FlowEnd, FlowListener } from '../na
 
 /** How a network is made. Everything in here has been checked. */
 export interface NetworkOptions {
-  /** Where the TAP is: in the namespaces of a process, in a namespace file, or open already. */
+  /** Where the TAP is: in the namespaces of a process, in a namespace file, or open already. Or a socket for a switch. */
   readonly target:
     | { readonly pid: number }
     | { readonly netns: string; readonly userns?: string }
     | { readonly fd: number }
+    | { readonly bess: string }
   /** The TAP's name; '' for an open one, which has its name. */
   readonly tapName: string
   readonly mtu: number

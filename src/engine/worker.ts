@@ -48,7 +48,9 @@ void run()
 
 async function run(): Promise<void> {
   try {
-    const plane = await openPlane(options, 'duplicate', (error) => end('tap-gone', error))
+    const isCancelled = (): boolean => Atomics.load(flags, STOP) !== 0
+    const onGone = (error: Error): void => end('tap-gone', error)
+    const plane = await openPlane(options, 'duplicate', onGone, isCancelled)
     Atomics.store(flags, PHASE, RUNNING)
     try {
       serve(plane)

@@ -3,7 +3,7 @@
  * cannot be had, each with the option's name and the code ERR_INVALID_OPTION.
  */
 import { ipv6Subnet } from '../engine/addresses.ts'
-import { type ErrorCode, SlipwayError } from '../engine/errors.ts'
+import type { ErrorCode } from '../engine/errors.ts'
 import {
   DEFAULT_CIDR,
   DEFAULT_MTU,
@@ -33,6 +33,7 @@ export type Target =
   | { readonly pid: number }
   | { readonly netns: string; readonly userns?: string | undefined }
   | { readonly fd: number }
+  | { readonly bess: string }
 
 export interface AttachOptions {
   /** The container. A TAP's descriptor stays yours: slipway uses a duplicate, and sets O_NONBLOCK on it. */
@@ -45,7 +46,7 @@ export interface AttachOptions {
   readonly cidr?: string | undefined
   /**
    * Bring `lo` and the interface up, with addresses and the default route. Default: true, except with a
-   * descriptor: who opened that has to do it.
+   * descriptor or a switch: there it is for others to do.
    */
   readonly configure?: boolean | undefined
   /** Of the container's interface, only with `configure`. Default: the kernel's choice. */
@@ -88,6 +89,8 @@ export interface ForwardOptions {
 const MAX_INT = 0x7fffffff
 /** PATH_MAX of <linux/limits.h>, without the NUL that ends it. */
 const MAX_PATH = 4095
+/** sun_path of unix(7), less the NUL. */
+const MAX_SOCKET_PATH = 107
 
 const ATTACH_OPTIONS = [
   'target',
@@ -119,12 +122,12 @@ export function readAttachOptions(given: unknown): {
   const options = readObject(given, 'options', ATTACH_OPTIONS)
   const { mtu = DEFAULT_MTU, cidr = DEFAULT_CIDR, macAddress: mac, signal } = options
   const target = readTarget(options.target)
-  const isOpen = 'fd' in target
+  const isOpen = 'fd' in target || 'bess' in target
   const tapName = readTapName(options.tapName, isOpen)
   const configure = readBoolean(options, 'configure', !isOpen)
   if (configure && isOpen) {
     throw mistyped(
-      'options.configure must be false with a descriptor: who opened the TAP configures it',
+      'options.configure must be false with a descriptor or a switch: that is for others to do',
     )
   }
   const macAddress = readMac(mac, configure)
@@ -215,10 +218,7 @@ function readTarget(given: unknown): NetworkOptions['target'] {
   )
   const [kind] = kinds
   if (kind === undefined || kinds.length > 1) {
-    throw mistyped('options.target must have one of pid, netns and fd')
-  }
-  if (kind === 'bess') {
-    throw new SlipwayError('ERR_NOT_SUPPORTED', 'options.target.bess is not supported yet')
+    throw mistyped('options.target must have one of pid, netns, fd and bess')
   }
   if (target.userns !== undefined && kind !== 'netns') {
     throw mistyped('options.target.userns goes with netns only')
@@ -228,6 +228,8 @@ function readTarget(given: unknown): NetworkOptions['target'] {
       return { pid: readInteger(target.pid, 'options.target.pid', 1, MAX_INT) }
     case 'fd':
       return { fd: readInteger(target.fd, 'options.target.fd', 0, MAX_INT) }
+    case 'bess':
+      return { bess: readPath(target.bess, 'options.target.bess', MAX_SOCKET_PATH) }
     case 'netns': {
       const netns = readPath(target.netns, 'options.target.netns')
       if (target.userns === undefined) return { netns }
@@ -238,7 +240,7 @@ function readTarget(given: unknown): NetworkOptions['target'] {
 
 function readTapName(name: unknown, isOpen: boolean): string {
   if (name === undefined) return isOpen ? '' : 'tap0'
-  if (isOpen) throw mistyped('options.tapName: a TAP given as a descriptor has its name')
+  if (isOpen) throw mistyped('options.tapName goes with pid and netns only')
   if (typeof name === 'string' && isInterfaceName(name)) return name
   const wanted = 'the name of an interface (1 to 15 octets, no "/", no ":", no blank)'
   throw wrong(name, 'options.tapName', wanted, typeof name === 'string')
@@ -285,10 +287,10 @@ function readSignal(given: unknown): AbortSignal | undefined {
   throw wrong(given, 'options.signal', 'an AbortSignal', false)
 }
 
-export function readPath(given: unknown, name: string): string {
+export function readPath(given: unknown, name: string, most: number = MAX_PATH): string {
   const isPath = typeof given === 'string' && given !== '' && !given.includes('\0')
-  if (isPath && Buffer.byteLength(given) <= MAX_PATH) return given
-  throw wrong(given, name, `a path of at most ${MAX_PATH} octets`, typeof given === 'string')
+  if (isPath && Buffer.byteLength(given) <= most) return given
+  throw wrong(given, name, `a path of at most ${most} octets`, typeof given === 'string')
 }
 
 export function readBoolean<Name extends string>(

@@ -63,6 +63,8 @@ export interface AttachedTap {
   /** Four octets of packet information stand before everything (made without IFF_NO_PI). */
   readonly packetInformation: boolean
   readonly offload: Offload
+  /** It is no device but a socket, whose packets are frames (bess.ts). */
+  readonly isSocket?: boolean
 }
 
 export interface AttachOptions {
@@ -143,6 +145,7 @@ function hasPacketInformation(fd: number, flags: number): boolean {
 
 /** Puts back what a successor expects. A device that is gone already does not mind. */
 export function detach(tap: AttachedTap): void {
+  if (tap.isSocket) return
   if (tap.headerLen !== 0) tryIoctlSetInt(tap.fd, TUNSETVNETHDRSZ, HEADER_LEN)
   tryIoctlValue(tap.fd, TUNSETOFFLOAD, 0)
 }

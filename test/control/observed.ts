@@ -350,11 +350,3 @@ export const OWN_ROWS: Row[] = [
     usage: true,
   },
 ]
-
-/** What upstream has and slipway has not yet. */
-export const REFUSED_ROWS: Row[] = [
-  {
-    args: ['--target-type=bess', './x.sock'],
-    stderr: ['cannot use --target-type=bess: not supported yet'],
-  },
-]

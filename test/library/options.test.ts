@@ -1,7 +1,7 @@
 /** Bad options: refused before anything is started, each by name. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { attach, SlipwayError } from '../../src/index.ts'
+import { attach } from '../../src/index.ts'
 import { readAttachOptions, readForwardOptions } from '../../src/library/options.ts'
 
 const target = { pid: 1 }
@@ -20,6 +20,18 @@ const ATTACH: Row[] = [
   ['an unknown option', { target, cidrs: '' }, TypeError, 'options.cidrs is not known'],
   ['no target', {}, TypeError, 'options.target must be an object, not undefined'],
   ['an empty target', { target: {} }, TypeError, 'options.target must have one of'],
+  [
+    'a path of BESS that is too long',
+    { target: { bess: `/${'x'.repeat(107)}` } },
+    RangeError,
+    'options.target.bess',
+  ],
+  [
+    'a name for a switch',
+    { target: { bess: '/x' }, tapName: 'tap1' },
+    TypeError,
+    'options.tapName',
+  ],
   ['two targets', { target: { pid: 1, fd: 3 } }, TypeError, 'options.target must have one of'],
   ['another target', { target: { name: 'x' } }, TypeError, 'options.target.name is not known'],
   [
@@ -114,15 +126,6 @@ describe('attach refuses', () => {
     expect(error).toBeInstanceOf(kind)
     expect(error.code).toBe(NOT_STARTED)
     expect(error.message).toContain(says)
-  })
-
-  test('BESS, which is not supported yet', async () => {
-    const error = await attach({ target: { bess: '/x' } as never }).catch((reason) => reason)
-    expect(error).toBeInstanceOf(SlipwayError)
-    expect(error).toMatchObject({
-      code: 'ERR_NOT_SUPPORTED',
-      message: 'options.target.bess is not supported yet',
-    })
   })
 
   test('to start when the signal is aborted already', async () => {
