@@ -41,6 +41,17 @@ export class Assembler {
     return true
   }
 
+  /** Is all of [left, right) there? Then that range is the one to be reported first. */
+  has(left: seq.Seq, right: seq.Seq): boolean {
+    const e = this.edges
+    for (let i = 0; i < e.length && seq.le(e[i]!, left); i += 2) {
+      if (seq.lt(e[i + 1]!, right)) continue
+      this.newest = e[i]!
+      return true
+    }
+    return false
+  }
+
   /** The end of what is in line from `rcvNxt` on; the ranges passed by are taken away. */
   advance(rcvNxt: seq.Seq): seq.Seq {
     const e = this.edges
@@ -52,21 +63,20 @@ export class Assembler {
   }
 
   /**
-   * Writes up to `most` ranges into `blocks` for a SACK option: the newest first, then the others
-   * from the left (RFC 2018 §4). Returns how many.
+   * Writes ranges into `blocks` for a SACK option, behind the `count` that are there, up to `most`: the
+   * newest first, then the others from the left (RFC 2018 §4). Returns how many there are then.
    */
-  blocks(blocks: Int32Array, most: number): number {
+  blocks(blocks: Int32Array, count: number, most: number): number {
     const e = this.edges
-    let count = 0
-    for (let i = 0; i < e.length && count === 0; i += 2) {
-      if (e[i] === this.newest) {
-        blocks[0] = e[i]!
-        blocks[1] = e[i + 1]!
-        count = 1
-      }
+    const first = count
+    for (let i = 0; i < e.length && count === first; i += 2) {
+      if (e[i] !== this.newest) continue
+      blocks[2 * count] = e[i]!
+      blocks[2 * count + 1] = e[i + 1]!
+      count++
     }
     for (let i = 0; i < e.length && count < most; i += 2) {
-      if (count > 0 && e[i] === blocks[0]) continue
+      if (count > first && e[i] === this.newest) continue
       blocks[2 * count] = e[i]!
       blocks[2 * count + 1] = e[i + 1]!
       count++

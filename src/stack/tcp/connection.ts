@@ -127,6 +127,10 @@ export class Connection implements Keyed, Timed {
   finAhead = false
   /** The FIN was taken. */
   finReceived = false
+  /** What came twice: the next ACK tells of it (D-SACK, RFC 2883 §4). */
+  dsackLeft: seq.Seq = 0
+  dsackRight: seq.Seq = 0
+  hasDsack = false
   /** Last.ACK.sent (RFC 7323 §4.3). */
   lastAckSent: seq.Seq = 0
 

@@ -157,7 +157,10 @@ function mayTell(c: Connection, seg: wire.Segment): boolean {
 function unacceptable(c: Connection, seg: wire.Segment, now: number): void {
   c.tcp.counters.drop.tcpUnacceptable++
   if (seg.ctl & wire.RST) return
-  if (seg.len > 0 || seg.seq === seq.add(c.rcvNxt, -1)) emitAck(c, now)
+  if (seg.textLen > 0 && seq.lt(seg.seq, c.rcvNxt)) {
+    cameTwice(c, seg.seq, seq.min(seq.add(seg.seq, seg.textLen), c.rcvNxt))
+  }
+  if (seg.textLen > 0 || seg.seq === seq.add(c.rcvNxt, -1)) emitAck(c, now)
   else challenge(c, now)
 }
 
@@ -189,6 +192,7 @@ function trim(c: Connection, seg: wire.Segment): void {
   const old = seq.diff(c.rcvNxt, seg.seq)
   if (old > 0) {
     const n = Math.min(old, seg.textLen)
+    if (n > 0) cameTwice(c, seg.seq, seq.add(seg.seq, n))
     seg.text += n
     seg.textLen -= n
     seg.seq = seq.add(seg.seq, old)
@@ -200,6 +204,14 @@ function trim(c: Connection, seg: wire.Segment): void {
     seg.textLen = Math.max(0, seg.textLen - beyond)
     seg.ctl &= ~wire.FIN
   }
+}
+
+/** [left, right) was here before (RFC 2883 §4). */
+function cameTwice(c: Connection, left: seq.Seq, right: seq.Seq): void {
+  if (!c.hasSack) return
+  c.dsackLeft = left
+  c.dsackRight = right
+  c.hasDsack = true
 }
 
 /** Fifth, the ACK field. False when the segment is of no further use. */
@@ -346,6 +358,11 @@ function noteAck(c: Connection, seg: wire.Segment, now: number): void {
 
 /** Text beyond a hole: kept, and reported at once (RFC 5681 §4.2). */
 function receiveAhead(c: Connection, seg: wire.Segment, now: number): void {
+  const right = seq.add(seg.seq, seg.textLen)
+  if (c.assembler.has(seg.seq, right)) {
+    cameTwice(c, seg.seq, right)
+    return emitAck(c, now)
+  }
   const { pool, counters } = c.tcp
   const offset = c.rcvQueued + seq.diff(seg.seq, c.rcvNxt)
   // What fills the hole must find a chunk, however much is ahead.

@@ -206,7 +206,7 @@ export function emitText(
 export function emitAck(c: Connection, now: number): void {
   const { transmitter: out, memory } = c.tcp.options
   const most = c.hasTimestamps ? 3 : 4
-  const blocks = c.hasSack && !c.assembler.isEmpty() ? c.assembler.blocks(sackBlocks, most) : 0
+  const blocks = c.hasSack ? fillBlocks(c, most) : 0
   const optionsLen = (c.hasTimestamps ? 12 : 0) + (blocks > 0 ? 4 + 8 * blocks : 0)
   const headerLen = wire.HEADER_LEN + optionsLen
   const at = out.begin(c.key, c.neighbour, ipv4.TCP, headerLen)
@@ -214,6 +214,14 @@ export function emitAck(c: Connection, now: number): void {
   if (blocks > 0) end = wire.emitSack(memory.view, end, sackBlocks, blocks)
   acknowledged(c)
   out.sendTransport(c.key, c.neighbour, ipv4.TCP, end, headerLen, 16, now)
+}
+
+/** What came twice first (RFC 2883 §4), then what is ahead. */
+function fillBlocks(c: Connection, most: number): number {
+  if (!c.hasDsack) return c.assembler.isEmpty() ? 0 : c.assembler.blocks(sackBlocks, 0, most)
+  sackBlocks[0] = c.dsackLeft
+  sackBlocks[1] = c.dsackRight
+  return c.assembler.blocks(sackBlocks, 1, most)
 }
 
 const sackBlocks = new Int32Array(8)
@@ -239,6 +247,7 @@ export const timestamp = (c: Connection, now: number): number => (Math.floor(now
 
 function acknowledged(c: Connection): void {
   c.ackNow = false
+  c.hasDsack = false
   c.ackPending = 0
   c.ackAt = Infinity
   c.lastAckSent = c.rcvNxt

@@ -97,14 +97,16 @@ export function takeSack(c: Connection, seg: wire.Segment): boolean {
   for (let i = 0; i < sackCount; i++) {
     const left = sack[2 * i]!
     const right = sack[2 * i + 1]!
-    if (seq.le(left, floor) || seq.ge(left, right) || seq.gt(right, c.sndNxt)) continue
+    // Both edges are looked at from within: numbers half a circle apart are before each other.
+    if (seq.le(left, floor) || seq.ge(left, c.sndNxt)) continue
+    if (seq.le(right, left) || seq.gt(right, c.sndNxt)) continue
     c.inFlight.sack(c.sndUna, left, right)
   }
   const left = sack[0]!
   const right = sack[1]!
   // One that is older than any window is a lie, or of another connection.
   if (seq.ge(left, right) || seq.lt(left, seq.add(c.sndUna, -c.maxSndWnd))) return false
-  if (seq.le(right, seg.ack)) return true
+  if (seq.le(right, seg.ack)) return seq.lt(left, seg.ack)
   return sackCount > 1 && seq.ge(left, sack[2]!) && seq.le(right, sack[3]!)
 }
 

@@ -23,7 +23,10 @@ const TIMES = [
   'deadline',
 ]
 /** What is not of the connection's state, or differs with where it is kept. */
-const LEFT_OUT = ['tcp', 'user', 'key', 'neighbour', 'heapIndex', 'heapKey', 'tsOffset']
+const LEFT_OUT = ['tcp', 'user', 'key', 'neighbour', 'heapIndex', 'heapKey', 'tsOffset'].concat([
+  'dsackLeft',
+  'dsackRight',
+])
 
 /** A copy, with numbers relative to the ISNs and times to the clock's start. */
 export function tcbOf({ host, clock }: Joined): Tcb {

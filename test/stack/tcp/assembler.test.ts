@@ -41,7 +41,7 @@ const relative = (edges: readonly number[]): number[] => edges.map((e) => seq.di
 
 function blocks(assembler: Assembler, most: number): number[] {
   const into = new Int32Array(8)
-  const count = assembler.blocks(into, most)
+  const count = assembler.blocks(into, 0, most)
   return relative([...into.subarray(0, 2 * count)])
 }
 
@@ -99,6 +99,26 @@ describe('SACK blocks', () => {
   test('are as many as fit', () => {
     expect(blocks(of([10, 20], [30, 40], [50, 60]), 2)).toEqual([50, 60, 10, 20])
     expect(blocks(new Assembler(), 4)).toEqual([])
+  })
+
+  test('stand behind what is there already', () => {
+    const into = new Int32Array(8).fill(7)
+    expect(of([10, 20], [30, 40]).blocks(into, 1, 2)).toBe(2)
+    expect([...into.subarray(0, 2), ...relative([...into.subarray(2, 4)])]).toEqual([7, 7, 30, 40])
+  })
+
+  test('begin with the range that was asked for', () => {
+    const assembler = of([10, 20], [30, 40])
+    expect(assembler.has(at(12), at(20))).toBe(true)
+    expect(blocks(assembler, 4)).toEqual([10, 20, 30, 40])
+    for (const [left, right] of [
+      [9, 12],
+      [12, 21],
+      [20, 30],
+      [40, 41],
+    ] as const) {
+      expect(assembler.has(at(left), at(right))).toBe(false)
+    }
   })
 
   test('leave out the newest when it has been passed by', () => {

@@ -328,7 +328,7 @@ describe('TS.Recent (RFC 7323 §4.3)', () => {
     peer.sends('P. 1:11(10) ack 1 <TS val 10 ecr 0>')
     peer.expects('. 1:1(0) ack 11 <TS val 0 ecr 10>')
     peer.sends('P. 1:11(10) ack 1 <TS val 500 ecr 0>')
-    peer.expects('. 1:1(0) ack 11 <TS val 0 ecr 500>')
+    peer.expects('. 1:1(0) ack 11 <TS val 0 ecr 500,sack 1:11>')
   })
 })
 

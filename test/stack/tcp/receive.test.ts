@@ -108,6 +108,50 @@ describe('acknowledgments that wait for an answer (RFC 9293 §3.8.6.3)', () => {
   })
 })
 
+describe('text that comes twice is told of, first of the SACK blocks (RFC 2883 §4)', () => {
+  test('when all of it was in line before', () => {
+    const { peer } = established({ options: SACK })
+    peer.sends('P. 1:101(100) ack 1')
+    peer.expects('. 1:1(0) ack 101 <>')
+    peer.sends('P. 1:101(100) ack 1')
+    peer.expects('. 1:1(0) ack 101 <sack 1:101>')
+    peer.sends('P. 101:201(100) ack 1') // once
+    peer.expects('. 1:1(0) ack 201 <>')
+  })
+
+  test('when a part of it was', () => {
+    const { peer, host } = established({ options: SACK })
+    peer.sends('P. 1:101(100) ack 1', 'P. 51:151(100) ack 1')
+    peer.expects('. 1:1(0) ack 151 <sack 51:101>')
+    expect(host.received).toBe(150)
+  })
+
+  test('before what is ahead', () => {
+    const { peer } = established({ options: SACK })
+    peer.sends('P. 1:101(100) ack 1', 'P. 201:301(100) ack 1')
+    peer.takeAll()
+    peer.sends('P. 1:101(100) ack 1')
+    peer.expects('. 1:1(0) ack 101 <sack 1:101 201:301>')
+  })
+
+  test('when it is ahead, and before the range that holds it', () => {
+    const { peer, host } = established({ options: SACK })
+    peer.sends('P. 201:301(100) ack 1', 'P. 401:501(100) ack 1', 'P. 301:351(50) ack 1')
+    peer.takeAll()
+    peer.sends('P. 201:251(50) ack 1')
+    peer.expects('. 1:1(0) ack 1 <sack 201:251 201:351 401:501>')
+    peer.sends('P. 1:201(200) ack 1', 'P. 351:401(50) ack 1')
+    expect(host.received).toBe(500)
+  })
+
+  test('and is not, without SACK', () => {
+    const { peer } = established()
+    peer.sends('P. 1:101(100) ack 1')
+    peer.sends('P. 1:101(100) ack 1')
+    peer.expects('. 1:1(0) ack 101 <>', '. 1:1(0) ack 101 <>')
+  })
+})
+
 describe('text out of order', () => {
   test('is kept, and each segment acknowledged at once (RFC 5681 §4.2)', () => {
     const { peer, host } = established()

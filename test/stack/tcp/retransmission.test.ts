@@ -434,8 +434,9 @@ describe('fast retransmit with SACK (RFC 6675)', () => {
     joined.peer.sends(`. 1:1(0) ack ${edge(2)} <sack ${range(4, 3)}>`) // the wrong way round
     joined.peer.sends(`. 1:1(0) ack ${edge(2)} <sack ${range(4, 4)}>`) // empty
     joined.peer.sends(`. 1:1(0) ack ${edge(2)} <sack ${range(2, 4)}>`) // what it asks for itself
+    joined.peer.sends(`. 1:1(0) ack ${edge(2)} <sack 2136100000:3176500000>`) // half a circle away
     expect([joined.host.c.inFlight.sacked, joined.host.c.recovery]).toEqual([0, 'none'])
-    assertTcb(joined, before, { dupAcks: 6 })
+    assertTcb(joined, before, { dupAcks: 7 })
   })
 
   test('the FIN is a part of what is SACKed and lost', () => {
