@@ -3,7 +3,8 @@ import type { Kit } from './agent.ts'
 
 /**
  * Answers for `records` (name → IPv4 addresses), at port 53 of `host`; other names do not exist. An answer of more
- * than 512 octets is truncated over UDP, so that the client asks again over TCP (RFC 1035 §4.2.1).
+ * than 512 octets, or what the client says by EDNS (RFC 6891 §6.2.3), is truncated over UDP, so that the client asks again
+ * over TCP (RFC 1035 §4.2.1).
  */
 export async function serveDns(
   { dgram, net, listen, bind, keep }: Kit,
@@ -56,10 +57,17 @@ export async function serveDns(
     keep.set(what, ((keep.get(what) as number | undefined) ?? 0) + 1)
   }
 
-  const udp = dgram.createSocket('udp4')
+  /** What the OPT record of a query says, should there be one behind its question. */
+  const limitOf = (query: Buffer): number => {
+    const { end } = question(query)
+    const hasOpt = query.length >= end + 5 && query[end] === 0 && query.readUInt16BE(end + 1) === 41
+    return hasOpt ? Math.max(512, query.readUInt16BE(end + 3)) : 512
+  }
+
+  const udp = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4')
   udp.on('message', (query, from) => {
     count('dns udp')
-    udp.send(answer(query, 512), from.port, from.address)
+    udp.send(answer(query, limitOf(query)), from.port, from.address)
   })
   await bind(udp, host, 53)
 

@@ -9,7 +9,7 @@ import type { Endpoint } from '../sys/socket.ts'
 
 /** Why a flow ended. Where a side is named, it was that side's doing. */
 export type FlowEnd =
-  /** TCP: both sides had sent their last octet. */
+  /** TCP: both sides had sent their last octet. Of DNS: the question was answered. */
   | 'finished'
   | 'guest-reset'
   /** Nothing listens at the guest's port. */

@@ -14,7 +14,7 @@ import type { FlowJournal } from './flow-journal.ts'
 import type { HostErrors } from './host-errors.ts'
 import type { OutboundAddresses } from './outbound.ts'
 import type { Reactor } from './reactor.ts'
-import type { Resolvers } from './resolvers.ts'
+import { DNS_PORT, type Resolvers } from './resolvers.ts'
 
 export interface NatOptions {
   readonly subnet: { readonly network: number; readonly prefix: number }
@@ -79,7 +79,6 @@ export interface Host {
 /** 127.0.0.1 and ::1. */
 const LOOPBACK: Int32Array = Int32Array.of(0, 0, 0xffff, 0x7f000001)
 const LOOPBACK6: Int32Array = Int32Array.of(0, 0, 0, 1)
-export const DNS_PORT = 53
 
 /** What the guest may not reach. */
 export type Denied = 'refused' | 'prohibited'
@@ -95,6 +94,7 @@ export function translate(
 ): 'direct' | 'loopback' | 'dns' | Denied {
   const { options } = host
   to.port = key[8]! & 0xffff
+  to.scope = 0
   if (isGateway(options, key)) {
     if (!options.hostLoopback) return 'prohibited'
     to.words.set(isIpv4(key) ? LOOPBACK : LOOPBACK6)
@@ -102,9 +102,9 @@ export function translate(
   }
   if (isDnsAddress(options, key)) {
     if (!options.dns || to.port !== DNS_PORT) return 'refused'
-    const server = host.resolvers.current()
-    if (server === undefined) return 'refused'
-    to.words.set(server)
+    const server = host.resolvers.servers()[0]!
+    to.words.set(server.words)
+    to.scope = server.scope ?? 0
     return 'dns'
   }
   for (let i = 0; i < 4; i++) to.words[i] = key[4 + i]!
@@ -114,6 +114,11 @@ export function translate(
 function isGateway({ gateway, ipv6: subnet }: NatOptions, key: Int32Array): boolean {
   if (isIpv4(key)) return key[7] === gateway
   return subnet !== undefined && ipv6.isAddress(key, 4, subnet.gateway)
+}
+
+/** Is it for the name server? */
+export function isForDns(options: NatOptions, key: Int32Array): boolean {
+  return options.dns && (key[8]! & 0xffff) === DNS_PORT && isDnsAddress(options, key)
 }
 
 function isDnsAddress({ dnsAddress, ipv6: subnet }: NatOptions, key: Int32Array): boolean {

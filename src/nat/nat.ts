@@ -8,6 +8,7 @@ import type { Datagram, Stack, Upper } from '../stack/stack.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import type { Arena } from '../sys/arena.ts'
 import { DhcpResponder } from './dhcp-responder.ts'
+import { DnsRelay } from './dns-relay.ts'
 import { EchoFlows } from './echo-flow.ts'
 import { FlowJournal } from './flow-journal.ts'
 import { type Forwarder, type ForwardPlan, TcpForward, UdpForward } from './forwards.ts'
@@ -36,6 +37,7 @@ export class Nat implements Upper {
   readonly #host: Host
   readonly #dhcp: DhcpResponder
   readonly #udp: UdpFlows
+  readonly #dns: DnsRelay
   readonly #echo: EchoFlows
   readonly #forwards = new Set<Forwarder>()
   /** Of those, UDP: each is asked whether a datagram of the guest is an answer. */
@@ -56,6 +58,7 @@ export class Nat implements Upper {
     }
     this.#dhcp = new DhcpResponder(this.#host)
     this.#udp = new UdpFlows(this.#host, arena)
+    this.#dns = new DnsRelay(this.#host, this.#udp.batch)
     this.#echo = new EchoFlows(this.#host, this.#udp.batch)
   }
 
@@ -64,7 +67,7 @@ export class Nat implements Upper {
   }
 
   datagramArrives(datagram: Datagram): void {
-    if (this.#dhcp.receive(datagram)) return
+    if (this.#dhcp.receive(datagram) || this.#dns.receive(datagram)) return
     for (const forward of this.#udpForwards) if (forward.answer(datagram)) return
     this.#udp.receive(datagram)
   }
@@ -94,11 +97,12 @@ export class Nat implements Upper {
   }
 
   deadline(): number {
-    return Math.min(this.#udp.deadline(), this.#echo.deadline())
+    return Math.min(this.#udp.deadline(), this.#echo.deadline(), this.#dns.deadline())
   }
 
   timeout(now: number): void {
     this.#udp.timeout(now)
+    this.#dns.timeout(now)
     this.#echo.timeout(now)
   }
 
@@ -106,6 +110,7 @@ export class Nat implements Upper {
   destroy(): void {
     for (const forward of [...this.#forwards]) this.unforward(forward)
     this.#udp.destroy()
+    this.#dns.destroy()
     this.#echo.destroy()
     const { connections, requests } = this.#host.stack.tcp
     for (const connection of connections.entries()) (connection.user as TcpFlow).destroy()

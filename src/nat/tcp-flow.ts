@@ -67,6 +67,8 @@ const EVENTS = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET
 const READ_BUDGET = 512 * 1024
 /** What a read asks for at first; it grows while reads fill it. */
 const FIRST_READ = 16 * 1024
+/** Ours: a name server that has not answered the dial after this many ms is given up for the next one. */
+const DNS_PATIENCE = 1500
 /** Ours: when the pool is empty, the socket is read again after this many ms. */
 const POOL_RETRY = 5
 
@@ -92,6 +94,10 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   #isOrphan = false
   #readSize = FIRST_READ
   readonly #entry: FlowEntry
+  /** Of DNS: name servers that were not dialled yet. */
+  #others: readonly socket.Endpoint[] = []
+  /** When the next one is dialled, should this one be silent. */
+  #impatientAt: number = Infinity
   /** While the host is dialled, the socket keeps what the network says of it. */
   #keepsErrors = false
 
@@ -126,11 +132,43 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     flow.#request = request
     request.onGivenUp = () => flow.#release('guest-reset')
     host.counters.tcpOpened++
-    const bound = bindTowards(host, fd, endpoint)
-    if (bound < 0) return flow.#dialFailed(-bound)
-    const result = socket.connect(fd, endpoint)
-    if (result < 0 && result !== -EINPROGRESS) return flow.#dialFailed(-result)
-    if (host.reactor.add(fd, EVENTS, flow) < 0) return flow.#dialFailed(ECONNREFUSED)
+    if (where === 'dns') flow.#others = host.resolvers.servers().slice(1)
+    flow.#connect(endpoint)
+  }
+
+  #connect(to: socket.Endpoint): void {
+    const { reactor } = this.#host
+    const bound = bindTowards(this.#host, this.#fd, to)
+    if (bound < 0) return this.#dialFailed(-bound)
+    const result = socket.connect(this.#fd, to)
+    if (result < 0 && result !== -EINPROGRESS) return this.#dialFailed(-result)
+    if (reactor.add(this.#fd, EVENTS, this) < 0) return this.#dialFailed(ECONNREFUSED)
+    this.#impatientAt = reactor.now + DNS_PATIENCE
+    this.#considerNext()
+  }
+
+  /** Dials the next name server when it is time to. */
+  #considerNext(): void {
+    if (this.#others.length === 0) return
+    const { reactor } = this.#host
+    const rest = this.#impatientAt - reactor.now
+    if (rest > 0) reactor.later(this, rest)
+    else this.#dialNext()
+  }
+
+  /** The next name server, in place of one that cannot be reached. False when there is none. */
+  #dialNext(): boolean {
+    const [next, ...others] = this.#others
+    if (next === undefined) return false
+    const fd = socket.socket(socket.familyOf(next), SOCK_STREAM)
+    if (fd < 0) return false
+    this.#host.reactor.remove(this)
+    io.close(this.#fd)
+    setOptions(fd)
+    this.#fd = fd
+    this.#others = others
+    this.#connect(next)
+    return true
   }
 
   /** A client of a forwarded port: dials the guest. */
@@ -152,6 +190,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   }
 
   #dialFailed(errno: number): void {
+    if (this.#dialNext()) return
     const request = this.#request!
     this.#request = undefined
     const { counters, errors, reactor } = this.#host
@@ -180,7 +219,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   }
 
   #dialed(events: number): void {
-    if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) return
+    if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) return this.#considerNext()
     const error = socket.getError(this.#fd)
     if (error < 0) return this.#dialFailed(-error)
     const request = this.#request!

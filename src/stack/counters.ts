@@ -51,6 +51,8 @@ export interface Drops {
   hostRefused: number
   /** An answer to a question of DNS from somebody who was not asked. */
   dnsStranger: number
+  /** To the name server: no question, or one that is too long. */
+  dnsMalformed: number
   tcpMalformed: number
   tcpChecksum: number
   /** A segment for no connection; answered with a RST unless it is one. */
@@ -122,6 +124,7 @@ export function createCounters(): Counters {
       hostFull: 0,
       hostRefused: 0,
       dnsStranger: 0,
+      dnsMalformed: 0,
       tcpMalformed: 0,
       tcpChecksum: 0,
       tcpNoConnection: 0,

@@ -70,9 +70,12 @@ inWorlds((lab) => {
       await bind(stranger, host)
       const server = dgram.createSocket('udp4')
       await bind(server, '127.0.0.9', 53)
-      server.on('message', (_, client) => {
-        stranger.send('false', client.port, '127.0.0.1', () => {
-          server.send('true', client.port, client.address)
+      server.on('message', (question, client) => {
+        const [id = 0, more = 0] = question
+        const say = (text: string): Buffer =>
+          Buffer.concat([Buffer.of(id, more, 0x80, 3, 0, 0, 0, 0, 0, 0, 0, 0), Buffer.from(text)])
+        stranger.send(say('false'), client.port, '127.0.0.1', () => {
+          server.send(say('true'), client.port, client.address)
         })
       })
       keep.set('name server', server)
@@ -86,8 +89,8 @@ inWorlds((lab) => {
       const answers = await guest.run(({ dgram, sleep }, dns) => {
         const heard: string[] = []
         const socket = dgram.createSocket('udp4')
-        socket.on('message', (text) => heard.push(`${text}`))
-        socket.send('question', 53, dns)
+        socket.on('message', (text) => heard.push(`${text.subarray(12)}`))
+        socket.send(Buffer.of(1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0), 53, dns)
         return sleep(500).then(() => heard)
       }, DNS)
       expect(answers).toEqual(['true'])

@@ -68,12 +68,12 @@ inWorlds((lab) => {
       'name servers that are not on the loopback are asked from there',
       async () => {
         const { guest } = await lab.attach({ args: [`--outbound-addr=${OTHER}`] })
-        await lab.host.run(serveUdpClient, HOST_ADDRESS, 53)
+        await lab.host.run(serveDnsClient, HOST_ADDRESS)
         const script = `printf 'nameserver ${HOST_ADDRESS}\\n' > /etc/resolv.conf`
         const restore = "printf 'nameserver 127.0.0.1\\n' > /etc/resolv.conf"
         await lab.host.execute(['sh', '-ec', script])
         try {
-          expect(await guest.run(askUdpClient, DNS, 53)).toBe(OTHER)
+          expect(await guest.run(askDnsClient, DNS)).toBe(OTHER)
         } finally {
           await lab.host.execute(['sh', '-ec', restore])
         }
@@ -114,10 +114,10 @@ inWorlds((lab) => {
 })
 
 /** Answers each datagram with the address that it came from. */
-function serveUdpClient({ dgram, bind }: Kit, host: string, port?: number): Promise<number> {
+function serveUdpClient({ dgram, bind }: Kit, host: string): Promise<number> {
   const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4')
   socket.on('message', (_, from) => socket.send(from.address, from.port, from.address))
-  return bind(socket, host, port)
+  return bind(socket, host)
 }
 
 function askUdpClient({ dgram }: Kit, host: string, port: number): Promise<string> {
@@ -132,5 +132,30 @@ function askUdpClient({ dgram }: Kit, host: string, port: number): Promise<strin
     socket.once('message', (text) => done(`${text}`))
     socket.once('error', (error: NodeJS.ErrnoException) => done(`${error.code}`))
     socket.connect(port, host, () => socket.send('who am I?'))
+  })
+}
+
+/** A name server that answers each question with the address that it came from, behind a message's header. */
+async function serveDnsClient({ dgram, bind }: Kit, host: string): Promise<void> {
+  const socket = dgram.createSocket('udp4')
+  socket.on('message', (question, from) => {
+    const header = Buffer.of(question[0]!, question[1]!, 0x80, 3, 0, 0, 0, 0, 0, 0, 0, 0)
+    const answer = Buffer.concat([header, Buffer.from(from.address)])
+    socket.send(answer, from.port, from.address)
+  })
+  await bind(socket, host, 53)
+}
+
+function askDnsClient({ dgram }: Kit, host: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = dgram.createSocket('udp4')
+    const done = (text: string): void => {
+      clearTimeout(timer)
+      socket.close()
+      resolve(text)
+    }
+    const timer = setTimeout(() => done('silence'), 3_000)
+    socket.once('message', (text) => done(`${text.subarray(12)}`))
+    socket.send(Buffer.of(1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0), 53, host)
   })
 }

@@ -18,6 +18,7 @@ const OTHERS: readonly (keyof Drops)[] = [
   'hostFull',
   'hostRefused',
   'dnsStranger',
+  'dnsMalformed',
 ]
 
 test('thirty rounds: nothing throws, grows or is left, no octet is wrong; every reason to drop is met', () => {
