@@ -36,9 +36,12 @@ export interface Start {
 export const STOP = 0
 /** Whether it has to be waited for. Written by the worker. */
 export const PHASE = 1
-/** Nothing that must be put back is there. */
+/** It may be terminated. */
 export const IDLE = 0
-/** There is a TAP that is to be left as it should be found. */
+/**
+ * There is a TAP that is to be left as it should be found, or will be; and koffi, which ends the whole process when its
+ * thread is terminated while it is loaded.
+ */
 export const RUNNING = 1
 
 /** What the data plane does when it is asked. */

@@ -47,23 +47,29 @@ const observer: Observer = {
 void run()
 
 async function run(): Promise<void> {
+  Atomics.store(flags, PHASE, RUNNING)
+  // From here on either we see the flag, or who sets it sees that we are to be waited for.
+  const isStopped = (): boolean => Atomics.load(flags, STOP) !== 0
   try {
-    const isCancelled = (): boolean => Atomics.load(flags, STOP) !== 0
-    const onGone = (error: Error): void => end('tap-gone', error)
-    const plane = await openPlane(options, 'duplicate', onGone, isCancelled)
-    Atomics.store(flags, PHASE, RUNNING)
-    try {
-      serve(plane)
-    } finally {
-      plane.close()
-      reportHappenings()
-      Atomics.store(flags, PHASE, IDLE)
-      Atomics.notify(flags, PHASE)
-    }
+    if (!isStopped()) await attachAndServe(isStopped)
   } catch (error) {
     end('failed', error)
+  } finally {
+    Atomics.store(flags, PHASE, IDLE)
+    Atomics.notify(flags, PHASE)
   }
   report({ kind: 'ended', ...(ending ?? { reason: 'closed' }) })
+}
+
+async function attachAndServe(isStopped: () => boolean): Promise<void> {
+  const onGone = (error: Error): void => end('tap-gone', error)
+  const plane = await openPlane(options, 'duplicate', onGone, isStopped)
+  try {
+    serve(plane)
+  } finally {
+    plane.close()
+    reportHappenings()
+  }
 }
 
 function serve(plane: DataPlane): void {
