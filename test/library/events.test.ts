@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { ClosedFlow, Flow, Network } from '../../src/index.ts'
 import type { Kit } from '../../src/lab/agent.ts'
 import type { Namespace } from '../../src/lab/world.ts'
-import { DNS, GATEWAY, GUEST, HOST_ADDRESS, inWorlds } from '../e2e/lab.ts'
+import { GATEWAY, GUEST, HOST_ADDRESS, inWorlds } from '../e2e/lab.ts'
 import { eventually } from '../e2e/proc.ts'
 import * as tasks from '../e2e/tasks.ts'
 import { Embedder } from './embedder.ts'
@@ -207,14 +207,15 @@ inWorlds((lab) => {
 
     test('logs flows as JSON Lines', async () => {
       const { guest, daemon } = await lab.attach({ args: ['--log-flows', 'json'] })
-      await guest.run(tasks.exchangeUdp, { host: DNS, port: 53 })
+      const port = await lab.host.run(tasks.serveUdpEcho)
+      await guest.run(tasks.exchangeUdp, { host: GATEWAY, port })
       await eventually(() => daemon.program.stderr.includes('flow-open'), 5_000)
       const line = daemon.program.stderr.split('\n').find((each) => each.startsWith('{'))!
       expect(JSON.parse(line)).toMatchObject({
         event: 'flow-open',
         proto: 'udp',
         guest: { address: GUEST },
-        peer: { address: DNS, port: 53 },
+        peer: { address: GATEWAY, port },
       })
     })
 
