@@ -134,7 +134,6 @@ export class EchoFlow implements Handler, GuestFlow, Sender {
   readonly key: Int32Array = new Int32Array(KEY_WORDS)
   readonly name: GuestKey
   readonly family: number
-  readonly isDns = false
   neighbour: Neighbour
   readonly #host: Host
   readonly #flows: EchoFlows

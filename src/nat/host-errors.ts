@@ -31,14 +31,13 @@ import {
 } from '../sys/constants.ts'
 import { QueuedError, readErrorQueue } from '../sys/message.ts'
 import * as socket from '../sys/socket.ts'
-import { appearAs, appearAsDns, type Host } from './host.ts'
+import { appearAs, type Host } from './host.ts'
 
 /** Whose packets they are. */
 export interface Sender {
   /** The guest's side; the host's is written anew. */
   readonly key: Int32Array
   readonly neighbour: Neighbour
-  readonly isDns: boolean
   /**
    * Fills the transport header of a packet of its own, of which `len` octets from `at` on of memory are
    * what its socket was given. False when it cannot be one.
@@ -123,8 +122,7 @@ export class HostErrors {
     const { options, stack, reactor } = this.#host
     const lost = this.#lost
     lost.key.set(sender.key)
-    if (sender.isDns) appearAsDns(options, lost.key)
-    else appearAs(options, lost.key, this.#queued.destination)
+    appearAs(options, lost.key, this.#queued.destination)
     if (!sender.describe(lost, this.#at, len)) return
     stack.flowErrors.about(lost, sender.neighbour, this.#verdict, reactor.now)
   }

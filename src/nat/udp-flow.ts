@@ -5,14 +5,13 @@
  *
  *  Flows. Mapping is endpoint-independent (RFC 4787 REQ-1): the first datagram of a guest's endpoint
  *  makes the socket, all hosts see the same port. Filtering is too: whoever knows that port may
- *  answer (REQ-8). Datagrams to the DNS address have a socket of their own, since what the name
- *  server answers has to look as if it came from there.
+ *  answer (REQ-8). What goes to the DNS address is not for here but for dns-relay.ts.
  *
  *  Data. Nothing is kept: a datagram goes out as it came, with its TTL less one and its DF, or is lost, as
  *  datagrams are; what the host's network says of it is told to the guest (host-errors.ts).
  *
- *  Aging. A flow that carried nothing for its time-out is closed (REQ-5: at least two minutes; DNS is
- *  over with its answer). At the limit the flow whose time-out is nearest makes room.
+ *  Aging. A flow that carried nothing for its time-out is closed (REQ-5: at least two minutes). At
+ *  the limit the flow whose time-out is nearest makes room.
  */
 
 import type { LostPacket } from '../stack/flow-errors.ts'
@@ -27,23 +26,19 @@ import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
 import type { FlowEnd, FlowEntry } from './flow-journal.ts'
 import { type GuestFlow, GuestFlows, type GuestKey, nameOf } from './guest-flows.ts'
-import { appearAs, appearAsDns, type Host, isHostLoopback, translate } from './host.ts'
+import { appearAs, type Host, isHostLoopback, translate } from './host.ts'
 import { keepErrors, type Sender } from './host-errors.ts'
-import { bindOutbound, bindTowards } from './outbound.ts'
+import { bindOutbound } from './outbound.ts'
 import { PathOptions } from './path-options.ts'
 import type { Handler } from './reactor.ts'
 
 /** RFC 4787 REQ-5 recommends five minutes. */
 const TIMEOUT = 300_000
-/** Ours: longer than a resolver waits for its last try. */
-const DNS_TIMEOUT = 30_000
 /** Datagrams received with one system call. */
 const BATCH = 32
 /** Fairness: batches of one flow before another has its turn. */
 const BATCHES = 4
 const ROOM = 65536
-/** MAXNS of <resolv.h>: as many are asked in turn. */
-const MAX_SERVERS = 3
 
 export class UdpFlows {
   readonly #host: Host
@@ -69,23 +64,16 @@ export class UdpFlows {
       const reason = where === 'refused' ? 'port-unreachable' : 'prohibited'
       return host.stack.refuseDatagram(datagram, reason, host.reactor.now)
     }
-    const isDns = where === 'dns'
-    const family = socket.familyOf(this.#to)
-    let flow = this.#flows.get(nameOf(datagram.key, isDns))
-    const isLocal = isDns && isHostLoopback(this.#to.words)
-    if (flow !== undefined && (flow.family !== family || flow.isLocal !== isLocal)) {
-      this.#flows.close(flow, 'expired') // resolv.conf names a server now that this socket is not for
-      flow = undefined
-    }
-    flow ??= this.#open(datagram, isDns, family)
+    const flow = this.#flows.get(nameOf(datagram.key)) ?? this.#open(datagram)
     if (flow === undefined) return
     flow.neighbour = datagram.neighbour
     flow.send(datagram, this.#to)
     this.touch(flow)
   }
 
-  #open(datagram: Datagram, isDns: boolean, family: number): UdpFlow | undefined {
+  #open(datagram: Datagram): UdpFlow | undefined {
     const host = this.#host
+    const family = socket.familyOf(this.#to)
     this.#flows.makeRoom()
     const fd = socket.socket(family, SOCK_DGRAM)
     if (fd < 0) {
@@ -93,15 +81,13 @@ export class UdpFlows {
       host.stack.counters.drop.udpLimit++
       return undefined
     }
-    const bound = isDns ? bindTowards(host, fd, this.#to) : bindOutbound(host, fd, this.#to)
-    if (bound < 0) {
+    if (bindOutbound(host, fd, this.#to) < 0) {
       io.close(fd)
       host.stack.refuseDatagram(datagram, 'net-unreachable', host.reactor.now)
       return undefined
     }
     keepErrors(fd, family)
-    const flow = new UdpFlow(host, this, fd, family, datagram, isDns)
-    flow.isLocal = isDns && isHostLoopback(this.#to.words)
+    const flow = new UdpFlow(host, this, fd, family, datagram)
     if (host.reactor.add(fd, EPOLLIN | EPOLLET, flow) < 0) {
       io.close(fd)
       host.stack.counters.drop.udpLimit++
@@ -116,7 +102,7 @@ export class UdpFlows {
 
   /** The flow carried something. */
   touch(flow: UdpFlow): void {
-    this.#flows.keep(flow, this.#host.reactor.now + (flow.isDns ? DNS_TIMEOUT : TIMEOUT))
+    this.#flows.keep(flow, this.#host.reactor.now + TIMEOUT)
   }
 
   deadline(): number {
@@ -142,51 +128,27 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
   readonly key: Int32Array = new Int32Array(KEY_WORDS)
   readonly name: GuestKey
   readonly family: number
-  readonly isDns: boolean
-  /** Of DNS: the server is on the host's loopback, which is not reached from the outbound address. */
-  isLocal = false
   neighbour: Neighbour
   entry!: FlowEntry
   readonly #host: Host
   readonly #flows: UdpFlows
   readonly #path = new PathOptions()
-  /** Of DNS: the servers that were asked. What others say is not the name server's answer. */
-  readonly #asked: socket.Endpoint[] = []
   #fd: number
 
-  constructor(
-    host: Host,
-    flows: UdpFlows,
-    fd: number,
-    family: number,
-    datagram: Datagram,
-    isDns: boolean,
-  ) {
+  constructor(host: Host, flows: UdpFlows, fd: number, family: number, datagram: Datagram) {
     this.#host = host
     this.#flows = flows
     this.#fd = fd
     this.family = family
-    this.isDns = isDns
     this.neighbour = datagram.neighbour
     this.key.set(datagram.key)
-    this.name = nameOf(datagram.key, isDns)
+    this.name = nameOf(datagram.key)
   }
 
   send(datagram: Datagram, to: socket.Endpoint): void {
-    if (this.isDns) this.#noteServer(to)
-    else this.#path.follow(this.#fd, this.family, datagram)
+    this.#path.follow(this.#fd, this.family, datagram)
     this.entry.fromGuest += datagram.len
     this.#host.errors.send(this.#fd, this, datagram, to)
-  }
-
-  #noteServer(to: socket.Endpoint): void {
-    if (this.#wasAsked(to)) return
-    if (this.#asked.length >= MAX_SERVERS) this.#asked.shift()
-    this.#asked.push({ words: to.words.slice(), port: to.port })
-  }
-
-  #wasAsked({ words, port }: socket.Endpoint): boolean {
-    return this.#asked.some((one) => one.port === port && one.words.every((w, i) => w === words[i]))
   }
 
   /** RFC 768: what an ICMP error quotes. */
@@ -222,13 +184,8 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
     const { options, stack, reactor } = this.#host
     const peer = batch.peers[i]!
     const { key } = this
-    if (this.isDns) {
-      if (!this.#wasAsked(peer)) return void stack.counters.drop.dnsStranger++
-      appearAsDns(options, key)
-    } else {
-      if (!options.hostLoopback && isHostLoopback(peer.words)) return
-      appearAs(options, key, peer)
-    }
+    if (!options.hostLoopback && isHostLoopback(peer.words)) return
+    appearAs(options, key, peer)
     this.entry.toGuest += batch.len[i]!
     stack.transmitter.sendUdp(key, this.neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
   }
