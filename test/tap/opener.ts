@@ -57,14 +57,22 @@ try {
   const { message, code, syscall } = error as NodeJS.ErrnoException
   answer.error = { message, ...(code && { code }), ...(syscall && { syscall }) }
 }
-await new Promise((resolve) => setTimeout(resolve, 50))
-answer.left = belongings().filter((thing) => !had.has(thing))
+answer.left = await leftAfter(5_000)
 answer.home = readlinkSync('/proc/thread-self/ns/net') === before
 console.log(JSON.stringify(answer))
 
 function configurationOf(given: NonNullable<Task['configure']>): Configuration {
   const { macAddress, ...rest } = given
   return macAddress ? { ...rest, macAddress: Uint8Array.from(macAddress) } : rest
+}
+
+/** What is left after so many ms; a child may take a moment to end. */
+async function leftAfter(limit: number): Promise<string[]> {
+  for (const end = performance.now() + limit; ; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const left = belongings().filter((thing) => !had.has(thing))
+    if (left.length === 0 || performance.now() > end) return left
+  }
 }
 
 function belongings(): string[] {
