@@ -151,7 +151,7 @@ export class DataPlane implements Handler {
 
   /** The TAP has frames. */
   ready(events: number): void {
-    const { stack, reactor } = this
+    const { nat, stack, reactor } = this
     const arrival = this.#arrival
     let count = 0
     for (; count < this.#expected; count++) {
@@ -159,14 +159,22 @@ export class DataPlane implements Handler {
       if (n > 0) {
         this.captures.received(arrival)
         stack.receive(arrival, reactor.now)
+        if (nat.isHolding && !this.#tap.keep()) this.#letGo()
       } else {
         if (n < 0) this.#gone(-n)
         else if (events & (EPOLLERR | EPOLLHUP)) this.#gone(EBADFD)
         break
       }
     }
+    this.#letGo()
     stack.flush(reactor.now)
     this.#expected = count < this.#expected ? Math.max(1, count) : Math.min(MAX_FRAMES, 2 * count)
+  }
+
+  /** Frames are needed no longer. */
+  #letGo(): void {
+    this.nat.flush()
+    this.#tap.reuse()
   }
 
   /** What was counted until now. */

@@ -15,7 +15,6 @@ import { KEY_WORDS } from '../stack/flow-table.ts'
 import type { Datagram } from '../stack/stack.ts'
 import * as address from '../stack/wire/address.ts'
 import * as ipv6 from '../stack/wire/ipv6.ts'
-import type { Batch } from '../sys/batch.ts'
 import {
   AF_INET6,
   EACCES,
@@ -36,7 +35,9 @@ import * as socket from '../sys/socket.ts'
 import { appearAs, type Host } from './host.ts'
 import type { Handler } from './reactor.ts'
 import { TcpFlow } from './tcp-flow.ts'
+import type { Outlet, Piece } from './udp-burst.ts'
 import { UdpClients } from './udp-clients.ts'
+import { setBursts, type UdpFlows } from './udp-flow.ts'
 
 /** As many as the kernel lets wait: net.core.somaxconn bounds it. */
 const BACKLOG = 4096
@@ -144,30 +145,33 @@ export class TcpForward implements Forwarder {
   }
 }
 
-export class UdpForward implements Forwarder {
+export class UdpForward implements Forwarder, Outlet {
   token = -1
   isPending = false
   readonly bound: socket.Endpoint
   readonly #host: Host
   readonly #guest: socket.Endpoint
-  readonly #fd: number
-  readonly #batch: Batch
+  readonly fd: number
+  mostSegment: number = Infinity
+  readonly #flows: UdpFlows
   readonly #clients = new UdpClients(MAX_CLIENTS)
 
-  constructor(host: Host, batch: Batch, plan: ForwardPlan) {
+  /** Octets go the way of those of `flows`. */
+  constructor(host: Host, flows: UdpFlows, plan: ForwardPlan) {
     const { fd, bound } = bind(plan, SOCK_DGRAM)
     this.#host = host
-    this.#batch = batch
+    this.#flows = flows
     this.#guest = plan.guest
-    this.#fd = fd
+    this.fd = fd
+    setBursts(fd)
     this.bound = bound
     must(host.reactor.add(fd, EPOLLIN | EPOLLET, this), 'epoll_ctl')
   }
 
   ready(_events: number): void {
     const { arena, reactor, stack } = this.#host
-    const batch = this.#batch
-    const n = batch.receive(this.#fd, arena)
+    const { batch, row } = this.#flows
+    const n = batch.receive(this.fd, arena)
     if (n === -EAGAIN) return
     for (let i = 0; i < n; i++) {
       const { words, port } = this.#guest
@@ -176,8 +180,9 @@ export class UdpForward implements Forwarder {
       appearAs(this.#host.options, key, batch.peers[i]!)
       this.#clients.hear(batch.peers[i]!, key)
       const neighbour = stack.neighbours.find(key)
-      stack.transmitter.sendUdp(key, neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
+      row.add(key, neighbour, batch.at[i]!, batch.len[i]!, batch.segment[i]!, reactor.now)
     }
+    row.send(reactor.now)
     reactor.again(this)
   }
 
@@ -188,13 +193,21 @@ export class UdpForward implements Forwarder {
     if (k[8]! >>> 16 !== port || !ipv6.isAddress(k, 0, words)) return false
     const client = this.#clients.find(k)
     if (client === undefined) return false
-    socket.sendTo(this.#fd, this.#host.arena, datagram.at, datagram.len, client)
+    this.#flows.burst.add(this, datagram, client)
     return true
+  }
+
+  sendOne({ at, len }: Piece, to: socket.Endpoint): void {
+    socket.sendTo(this.fd, this.#host.arena, at, len, to)
+  }
+
+  isFull(count: number): void {
+    this.#host.stack.counters.drop.hostFull += count
   }
 
   close(): void {
     this.#host.reactor.remove(this)
-    io.close(this.#fd)
+    io.close(this.fd)
   }
 }
 

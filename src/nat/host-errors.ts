@@ -9,7 +9,6 @@ import { LostPacket, Verdict } from '../stack/flow-errors.ts'
 import { KEY_WORDS } from '../stack/flow-table.ts'
 import type { Reason } from '../stack/icmp-errors.ts'
 import type { Neighbour } from '../stack/neighbours.ts'
-import type { Datagram } from '../stack/stack.ts'
 import * as icmp from '../stack/wire/icmp.ts'
 import * as icmpv6 from '../stack/wire/icmpv6.ts'
 import {
@@ -32,6 +31,7 @@ import {
 import { QueuedError, readErrorQueue } from '../sys/message.ts'
 import * as socket from '../sys/socket.ts'
 import { appearAs, type Host } from './host.ts'
+import type { Piece } from './udp-burst.ts'
 
 /** Whose packets they are. */
 export interface Sender {
@@ -87,7 +87,7 @@ export class HostErrors {
    * Sends the guest's datagram to `to`. When the socket does not take it the guest is told why, if ICMP has
    * a word for it.
    */
-  send(fd: number, sender: Sender, datagram: Datagram, to: socket.Endpoint): void {
+  send(fd: number, sender: Sender, datagram: Piece, to: socket.Endpoint): void {
     const { arena, stack } = this.#host
     for (let isAgain = false; ; isAgain = true) {
       const n = socket.sendTo(fd, arena, datagram.at, datagram.len, to)
@@ -99,7 +99,7 @@ export class HostErrors {
     }
   }
 
-  #refused(sender: Sender, errno: number, { key, at, len }: Datagram): void {
+  #refused(sender: Sender, errno: number, { key, at, len }: Piece): void {
     const { stack, reactor } = this.#host
     const reason = this.#refusedMtu > 0 ? 'packet-too-big' : reasonOf(errno)
     if (reason === undefined) return void stack.counters.drop.hostRefused++

@@ -17,6 +17,7 @@ import { HostErrors } from './host-errors.ts'
 import type { Reactor } from './reactor.ts'
 import { Resolvers } from './resolvers.ts'
 import { TcpFlow } from './tcp-flow.ts'
+import { UdpBurst } from './udp-burst.ts'
 import { UdpFlows } from './udp-flow.ts'
 
 /** Slices of one read into, or one write from, a queue of a connection. */
@@ -36,6 +37,7 @@ export class Nat implements Upper {
   readonly journal: FlowJournal = new FlowJournal()
   readonly #host: Host
   readonly #dhcp: DhcpResponder
+  readonly #burst: UdpBurst
   readonly #udp: UdpFlows
   readonly #dns: DnsRelay
   readonly #echo: EchoFlows
@@ -57,7 +59,8 @@ export class Nat implements Upper {
       stack,
     }
     this.#dhcp = new DhcpResponder(this.#host)
-    this.#udp = new UdpFlows(this.#host, arena)
+    this.#burst = new UdpBurst(arena)
+    this.#udp = new UdpFlows(this.#host, this.#burst)
     this.#dns = new DnsRelay(this.#host, this.#udp.batch)
     this.#echo = new EchoFlows(this.#host, this.#udp.batch)
   }
@@ -72,6 +75,16 @@ export class Nat implements Upper {
     this.#udp.receive(datagram)
   }
 
+  /** Does a datagram wait for others, and its frame for it? */
+  get isHolding(): boolean {
+    return this.#burst.isWaiting
+  }
+
+  /** The batch of frames is over: what waits for others goes. */
+  flush(): void {
+    this.#burst.send()
+  }
+
   echoArrives(echo: Datagram): void {
     this.#echo.receive(echo)
   }
@@ -83,7 +96,7 @@ export class Nat implements Upper {
       this.#forwards.add(forward)
       return forward
     }
-    const forward = new UdpForward(this.#host, this.#udp.batch, plan)
+    const forward = new UdpForward(this.#host, this.#udp, plan)
     this.#forwards.add(forward)
     this.#udpForwards.add(forward)
     return forward
@@ -91,6 +104,7 @@ export class Nat implements Upper {
 
   /** The port is free again; flows that came through it go on. */
   unforward(forward: Forwarder): void {
+    this.#burst.send()
     this.#forwards.delete(forward)
     this.#udpForwards.delete(forward as UdpForward)
     forward.close()

@@ -41,6 +41,11 @@ export class PathOptions {
   #ttl = 0
   #dontFragment: boolean | undefined
 
+  /** Does it differ from the one before? */
+  changes({ ttl, dontFragment }: Datagram): boolean {
+    return ttl !== this.#ttl || dontFragment !== this.#dontFragment
+  }
+
   follow(fd: number, family: number, { ttl, dontFragment }: Datagram): void {
     if (ttl !== this.#ttl) {
       this.#ttl = ttl

@@ -8,7 +8,8 @@
  *  answer (REQ-8). What goes to the DNS address is not for here but for dns-relay.ts.
  *
  *  Data. Nothing is kept: a datagram goes out as it came, with its TTL less one and its DF, or is lost, as
- *  datagrams are; what the host's network says of it is told to the guest (host-errors.ts).
+ *  datagrams are; what the host's network says of it is told to the guest (host-errors.ts). What comes in a burst
+ *  goes in one: udp-burst.ts, udp-row.ts.
  *
  *  Aging. A flow that carried nothing for its time-out is closed (REQ-5: at least two minutes). At
  *  the limit the flow whose time-out is nearest makes room.
@@ -21,7 +22,18 @@ import type { Datagram } from '../stack/stack.ts'
 import * as ipv4 from '../stack/wire/ipv4.ts'
 import * as udp from '../stack/wire/udp.ts'
 import { Batch } from '../sys/batch.ts'
-import { EAGAIN, EPOLLERR, EPOLLET, EPOLLIN, SOCK_DGRAM } from '../sys/constants.ts'
+import {
+  EAGAIN,
+  EPOLLERR,
+  EPOLLET,
+  EPOLLIN,
+  IPPROTO_UDP,
+  SO_RCVBUF,
+  SO_SNDBUF,
+  SOCK_DGRAM,
+  SOL_SOCKET,
+  UDP_GRO,
+} from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
 import type { FlowEnd, FlowEntry } from './flow-journal.ts'
@@ -31,27 +43,36 @@ import { keepErrors, type Sender } from './host-errors.ts'
 import { bindOutbound } from './outbound.ts'
 import { PathOptions } from './path-options.ts'
 import type { Handler } from './reactor.ts'
+import type { Outlet, Piece, UdpBurst } from './udp-burst.ts'
+import { BATCH, UdpRow } from './udp-row.ts'
 
 /** RFC 4787 REQ-5 recommends five minutes. */
 const TIMEOUT = 300_000
-/** Datagrams received with one system call. */
-const BATCH = 32
 /** Fairness: batches of one flow before another has its turn. */
 const BATCHES = 4
 const ROOM = 65536
+/** Ours: rooms begin where another begins in no cache: their starts are all that small datagrams touch. */
+const STRIDE: number = ROOM + 2112
+/** Ours: the kernel gives what an ordinary user may have, net.core.rmem_max and wmem_max. */
+const BUFFER = 4 * 1024 * 1024
 
 export class UdpFlows {
   readonly #host: Host
   readonly #flows: GuestFlows<UdpFlow>
   readonly #to = { words: new Int32Array(4), port: 0 }
   readonly batch: Batch = new Batch(BATCH)
+  readonly row: UdpRow
+  readonly burst: UdpBurst
 
-  constructor(host: Host, arena: { reserve(len: number): number }) {
+  constructor(host: Host, burst: UdpBurst) {
+    const { arena } = host
     this.#host = host
+    this.row = new UdpRow(host.stack)
+    this.burst = burst
     this.#flows = new GuestFlows(host.options.limits.datagramFlows, () => host.counters.udpClosed++)
-    const at = arena.reserve(BATCH * ROOM)
+    const at = arena.reserve(BATCH * STRIDE)
     for (let i = 0; i < BATCH; i++) {
-      this.batch.at[i] = at + i * ROOM
+      this.batch.at[i] = at + i * STRIDE
       this.batch.room[i] = ROOM
     }
   }
@@ -74,6 +95,7 @@ export class UdpFlows {
   #open(datagram: Datagram): UdpFlow | undefined {
     const host = this.#host
     const family = socket.familyOf(this.#to)
+    this.burst.send() // of a flow that may have to go
     this.#flows.makeRoom()
     const fd = socket.socket(family, SOCK_DGRAM)
     if (fd < 0) {
@@ -87,6 +109,7 @@ export class UdpFlows {
       return undefined
     }
     keepErrors(fd, family)
+    setBursts(fd)
     const flow = new UdpFlow(host, this, fd, family, datagram)
     if (host.reactor.add(fd, EPOLLIN | EPOLLET, flow) < 0) {
       io.close(fd)
@@ -118,7 +141,14 @@ export class UdpFlows {
   }
 }
 
-export class UdpFlow implements Handler, GuestFlow, Sender {
+/** The socket takes datagrams in a row as one, and has room for many. */
+export function setBursts(fd: number): void {
+  socket.setInt(fd, IPPROTO_UDP, UDP_GRO, 1)
+  socket.setInt(fd, SOL_SOCKET, SO_RCVBUF, BUFFER)
+  socket.setInt(fd, SOL_SOCKET, SO_SNDBUF, BUFFER)
+}
+
+export class UdpFlow implements Handler, GuestFlow, Outlet, Sender {
   token = -1
   isPending = false
   deadline: number = Infinity
@@ -133,12 +163,13 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
   readonly #host: Host
   readonly #flows: UdpFlows
   readonly #path = new PathOptions()
-  #fd: number
+  fd: number
+  mostSegment: number = Infinity
 
   constructor(host: Host, flows: UdpFlows, fd: number, family: number, datagram: Datagram) {
     this.#host = host
     this.#flows = flows
-    this.#fd = fd
+    this.fd = fd
     this.family = family
     this.neighbour = datagram.neighbour
     this.key.set(datagram.key)
@@ -146,9 +177,21 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
   }
 
   send(datagram: Datagram, to: socket.Endpoint): void {
-    this.#path.follow(this.#fd, this.family, datagram)
+    const { burst } = this.#flows
+    if (this.#path.changes(datagram)) {
+      burst.send()
+      this.#path.follow(this.fd, this.family, datagram)
+    }
     this.entry.fromGuest += datagram.len
-    this.#host.errors.send(this.#fd, this, datagram, to)
+    burst.add(this, datagram, to)
+  }
+
+  sendOne(piece: Piece, to: socket.Endpoint): void {
+    this.#host.errors.send(this.fd, this, piece, to)
+  }
+
+  isFull(count: number): void {
+    this.#host.stack.counters.drop.hostFull += count
   }
 
   /** RFC 768: what an ICMP error quotes. */
@@ -162,39 +205,41 @@ export class UdpFlow implements Handler, GuestFlow, Sender {
   }
 
   ready(events: number): void {
-    const { errors } = this.#host
-    if (events & EPOLLERR) errors.tell(this.#fd, this)
-    const { batch } = this.#flows
+    const { errors, reactor } = this.#host
+    if (events & EPOLLERR) errors.tell(this.fd, this)
+    const { batch, row } = this.#flows
     for (let turn = 0; turn < BATCHES; turn++) {
-      const n = batch.receive(this.#fd, this.#host.arena)
+      const n = batch.receive(this.fd, this.#host.arena)
       if (n < 0) {
         if (n === -EAGAIN) return
-        errors.tell(this.#fd, this)
+        errors.tell(this.fd, this)
         continue
       }
       for (let i = 0; i < n; i++) this.#arrived(batch, i)
+      row.send(reactor.now)
       this.#flows.touch(this)
       if (n < batch.most) return
     }
-    this.#host.reactor.again(this)
+    reactor.again(this)
   }
 
   /** A datagram from the host, to the guest. */
   #arrived(batch: Batch, i: number): void {
-    const { options, stack, reactor } = this.#host
+    const { options, reactor } = this.#host
     const peer = batch.peers[i]!
-    const { key } = this
+    const { key, neighbour } = this
     if (!options.hostLoopback && isHostLoopback(peer.words)) return
     appearAs(options, key, peer)
-    this.entry.toGuest += batch.len[i]!
-    stack.transmitter.sendUdp(key, this.neighbour, batch.at[i]!, batch.len[i]!, reactor.now)
+    const len = batch.len[i]!
+    this.entry.toGuest += len
+    this.#flows.row.add(key, neighbour, batch.at[i]!, len, batch.segment[i]!, reactor.now)
   }
 
   release(end: FlowEnd): void {
     const { journal, reactor } = this.#host
     reactor.remove(this)
-    io.close(this.#fd)
-    this.#fd = -1
+    io.close(this.fd)
+    this.fd = -1
     journal.close(this.entry, end, reactor.now)
   }
 }

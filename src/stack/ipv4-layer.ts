@@ -3,7 +3,7 @@ import type { Counters } from './counters.ts'
 import { key4 } from './flow-table.ts'
 import { Fragments } from './fragments.ts'
 import type { IcmpErrors } from './icmp-errors.ts'
-import type { Memory } from './link.ts'
+import type { Arrival, Memory } from './link.ts'
 import type { Neighbour } from './neighbours.ts'
 import { Packet } from './packet.ts'
 import type { Reassembly } from './reassembly.ts'
@@ -71,7 +71,8 @@ export class Ipv4Layer {
     return host !== 0 && host !== ~address.mask(subnet.prefix) && !addresses.includes(addr)
   }
 
-  receive(frame: number, at: number, end: number, checksummed: boolean, now: number): void {
+  /** The packet at `at`, in the frame that came. */
+  receive(at: number, { at: frame, end, checksummed, udpSegment }: Arrival, now: number): void {
     const { view: v, bytes } = this.#memory
     const { drop } = this.#counters
     const packet = this.#packet
@@ -81,6 +82,7 @@ export class Ipv4Layer {
     const dst = ipv4.dst(v, at)
     key4(packet.key, src, 0, dst, 0)
     packet.frame = frame
+    packet.udpSegment = udpSegment
     this.#locate(at, at + ipv4.totalLen(v, at), checksummed)
     if (this.#isForDhcp(src, dst)) return this.#options.transport.receiveUdp(packet)
     if (!this.#isGuest(src)) return void drop.ipv4Src++
@@ -121,6 +123,7 @@ export class Ipv4Layer {
 
   #locateWhole(whole: Reassembly): void {
     const at = this.#options.whole
+    this.#packet.udpSegment = 0
     this.#locate(at, whole.copyTo(this.#memory, at), false)
   }
 

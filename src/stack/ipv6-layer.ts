@@ -2,7 +2,7 @@
 import type { Counters } from './counters.ts'
 import { Fragments, TIMEOUT6 } from './fragments.ts'
 import type { IcmpErrors, Reason } from './icmp-errors.ts'
-import type { Memory } from './link.ts'
+import type { Arrival, Memory } from './link.ts'
 import { NeighborDiscovery } from './ndp.ts'
 import type { Neighbour } from './neighbours.ts'
 import { Packet } from './packet.ts'
@@ -59,7 +59,8 @@ export class Ipv6Layer {
     this.#ndp = new NeighborDiscovery(options)
   }
 
-  receive(frame: number, at: number, end: number, checksummed: boolean, now: number): void {
+  /** The packet at `at`, in the frame that came. */
+  receive(at: number, { at: frame, end, checksummed, udpSegment }: Arrival, now: number): void {
     const { view: v } = this.#memory
     const { drop } = this.#options.counters
     const packet = this.#packet
@@ -71,6 +72,7 @@ export class Ipv6Layer {
     packet.at = at
     packet.end = at + ipv6.HEADER_LEN + ipv6.payloadLen(v, at)
     packet.checksummed = checksummed
+    packet.udpSegment = udpSegment
     const upper = this.#upper
     if (!upper.find(v, at, packet.end)) return void drop.ipv6Malformed++
     packet.transport = upper.at
@@ -113,6 +115,7 @@ export class Ipv6Layer {
       packet.at = this.#options.whole
       packet.end = whole.copyTo(this.#memory, packet.at)
       packet.checksummed = false
+      packet.udpSegment = 0
       upper.find(v, packet.at, packet.end)
     }
     packet.transport = upper.at

@@ -20,6 +20,11 @@ export class Arrival {
   end = 0
   /** The link vouches for the transport checksum (virtio NEEDS_CSUM or DATA_VALID). */
   checksummed = false
+  /**
+   * The octets of text in each of the datagrams that the frame holds, of which the last may be shorter; 0 when it holds
+   * one packet. Of TCP's super-segments nobody asks.
+   */
+  udpSegment = 0
 }
 
 /** Kinds of segmentation offload; the values are virtio_net_hdr's `gso_type`. */
@@ -28,8 +33,8 @@ export const GSO_TCPV4 = 1
 export const GSO_TCPV6 = 4
 export const GSO_UDP_L4 = 5
 
-/** The most slices of one frame: its headers, and 64 KiB of text from 16-KiB chunks. */
-export const MAX_SLICES = 8
+/** The most slices of one frame: its headers, and 64 KiB of text from 16-KiB chunks, or datagrams of one super-datagram. */
+export const MAX_SLICES: number = 1 + 32
 
 /** A frame to the guest. The first slice holds all headers and nothing else. */
 export class Departure {

@@ -14,4 +14,6 @@ export class Packet {
   end = 0
   /** The link vouches for the transport checksum. */
   checksummed = false
+  /** Of a UDP super-datagram: the octets of text in each datagram (link.ts); else 0. */
+  udpSegment = 0
 }

@@ -170,9 +170,9 @@ export class Stack {
     if (ethernet.isGroup(v, at + ethernet.SRC)) return void counters.drop.ethernetSrc++
     const type = ethernet.type(v, at)
     const network = at + ethernet.HEADER_LEN
-    if (type === ethernet.IPV4) this.#ipv4.receive(at, network, end, frame.checksummed, now)
+    if (type === ethernet.IPV4) this.#ipv4.receive(network, frame, now)
     else if (type === ethernet.IPV6 && this.#ipv6 !== undefined) {
-      this.#ipv6.receive(at, network, end, frame.checksummed, now)
+      this.#ipv6.receive(network, frame, now)
     } else if (type === ethernet.ARP) this.#ipv4.receiveArp(network, end)
     else counters.drop.ethernetType++
   }

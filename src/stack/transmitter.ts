@@ -8,8 +8,9 @@
 import type { Counters } from './counters.ts'
 import { isIpv4 } from './flow-table.ts'
 import { HEADERS_LEN as FRAGMENTER_LEN, Fragmenter } from './fragmenter.ts'
-import { Departure, GSO_NONE, type Link, type Memory } from './link.ts'
+import { Departure, GSO_NONE, GSO_UDP_L4, type Link, type Memory } from './link.ts'
 import { Neighbour, type Neighbours } from './neighbours.ts'
+import type { Slices } from './slices.ts'
 import * as arp from './wire/arp.ts'
 import * as checksum from './wire/checksum.ts'
 import * as ethernet from './wire/ethernet.ts'
@@ -21,6 +22,8 @@ import * as udp from './wire/udp.ts'
 
 /** RFC 1700's default TTL, which is Linux'. */
 export const DEFAULT_TTL = 64
+/** The most octets of a row of datagrams: with IPv6's header and UDP's, an IP packet of 64 KiB less one. */
+export const MAX_ROW: number = 0xffff - ipv6.HEADER_LEN - udp.HEADER_LEN
 /** Room for the headers of one packet, or all of an ICMP error: 1280 octets and Ethernet's. */
 const PACKET_LEN = 1344
 /** The memory that a transmitter needs. */
@@ -272,6 +275,56 @@ export class Transmitter {
     const end = udp.emit(this.#memory.view, out, ports & 0xffff, ports >>> 16, udpLen, 0)
     this.departure.slices.push(at, len)
     this.sendTransport(key, neighbour, ipv4.UDP, end, udpLen, udp.CHECKSUM, now)
+  }
+
+  /**
+   * Sends a row of datagrams of `segment` octets each, of which the last may be shorter: as one super-datagram, which the
+   * link cuts (UDP segmentation offload), unless each has to go in fragments. Each text holds whole datagrams; all
+   * together are no more than MAX_ROW octets.
+   */
+  sendUdpRow(
+    key: Int32Array,
+    neighbour: Neighbour,
+    texts: Slices,
+    segment: number,
+    now: number,
+  ): void {
+    if (texts.total <= segment || this.#isCut(key, neighbour, segment)) {
+      return this.#sendUdpEach(key, neighbour, texts, segment, now)
+    }
+    const ports = key[8]!
+    const { departure } = this
+    const udpLen = udp.HEADER_LEN + texts.total
+    const out = this.begin(key, neighbour, ipv4.UDP, udpLen)
+    const end = udp.emit(this.#memory.view, out, ports & 0xffff, ports >>> 16, udpLen, 0)
+    for (let i = 0; i < texts.count; i++) departure.slices.push(texts.at[i]!, texts.len[i]!)
+    departure.gsoType = GSO_UDP_L4
+    departure.gsoSize = segment
+    this.sendTransport(key, neighbour, ipv4.UDP, end, udpLen, udp.CHECKSUM, now)
+  }
+
+  #sendUdpEach(
+    key: Int32Array,
+    neighbour: Neighbour,
+    texts: Slices,
+    segment: number,
+    now: number,
+  ): void {
+    for (let i = 0; i < texts.count; i++) {
+      const end = texts.at[i]! + texts.len[i]!
+      let at = texts.at[i]!
+      do {
+        const len = Math.min(segment, end - at)
+        this.sendUdp(key, neighbour, at, len, now)
+        at += len
+      } while (at < end)
+    }
+  }
+
+  /** Is a datagram of `len` octets more than one packet carries? */
+  #isCut(key: Int32Array, neighbour: Neighbour, len: number): boolean {
+    if (isIpv4(key)) return ipv4.HEADER_LEN + udp.HEADER_LEN + len > this.#mtu
+    return ipv6.HEADER_LEN + udp.HEADER_LEN + len > this.#pathMtuTo(neighbour)
   }
 
   /**

@@ -30,6 +30,8 @@ export class Datagram {
   ttl = 0
   /** It came in one packet, which nobody on its way may cut: DF, or IPv6. */
   dontFragment = false
+  /** The text lies in the frame that came, and stays when the link keeps that; else it is gone with the call. */
+  isInFrame = false
 }
 
 export interface TransportOptions {
@@ -76,7 +78,14 @@ export class Transport {
       return void counters.drop.udpChecksum++
     }
     const at = transport + udp.HEADER_LEN
-    onDatagram(this.#describe(packet, view.getInt32(transport), at, end))
+    const datagram = this.#describe(packet, view.getInt32(transport), at, end)
+    const { udpSegment } = packet
+    if (udpSegment === 0 || end - at <= udpSegment) return onDatagram(datagram)
+    for (let next = at; next < end; next += udpSegment) {
+      datagram.at = next
+      datagram.len = Math.min(udpSegment, end - next)
+      onDatagram(datagram)
+    }
   }
 
   /** An echo request to a host outside, over either IP version; its checksum is right. */
@@ -96,14 +105,14 @@ export class Transport {
     d.ipAt = packet.at
     d.ipEnd = packet.end
     d.ttl = this.#ttl(packet.at)
-    d.dontFragment = this.#dontFragment(packet)
+    // What was put together from fragments lies elsewhere than its last frame.
+    d.isInFrame = packet.at === packet.frame + ethernet.HEADER_LEN
+    d.dontFragment = d.isInFrame && this.#dontFragment(packet.at)
     return d
   }
 
-  /** What was put together from fragments lies elsewhere than its last frame. */
-  #dontFragment({ at, frame }: Packet): boolean {
+  #dontFragment(at: number): boolean {
     const { view } = this.#memory
-    if (at !== frame + ethernet.HEADER_LEN) return false
     return ipv6.version(view, at) === 6 || ipv4.dontFragment(view, at)
   }
 

@@ -1,20 +1,19 @@
 /**
- * Many datagrams in one system call: recvmmsg and sendmmsg.
+ * Many datagrams that came, taken with one system call: recvmmsg(2).
  *
- * A batch has `most` places. The caller says where in its arena the octets of each are and who the
- * peer is; the kernel's structures lie in an arena of the batch's own. With UDP_GRO a datagram that
- * came is several of one peer in a row, `segment` octets each (the last may be shorter); with
- * UDP_SEGMENT one that goes is cut so by the kernel.
+ * A batch has `most` places. The caller says where in its arena the octets of each go; the kernel's
+ * structures lie in an arena of the batch's own. With UDP_GRO one that came may be several of one peer
+ * in a row, `segment` octets each (the last may be shorter).
  *
  * Per place: mmsghdr (64) | iovec (16) | sockaddr (32) | control (32).
  */
 import { Arena, addressOf } from './arena.ts'
-import { IPPROTO_UDP, MSG_DONTWAIT, MSG_NOSIGNAL, UDP_GRO, UDP_SEGMENT } from './constants.ts'
+import { IPPROTO_UDP, MSG_DONTWAIT, UDP_GRO } from './constants.ts'
 import { failure } from './io.ts'
 import { libc } from './libc.ts'
 import { CMSG_LEN, setMsghdr } from './message.ts'
 import { setPointer } from './scratch.ts'
-import { type Endpoint, getSockaddr, SOCKADDR6_LEN, setSockaddr } from './sockaddr.ts'
+import { type Endpoint, getSockaddr, SOCKADDR6_LEN } from './sockaddr.ts'
 
 const MMSGHDR_LEN = 64
 const IOVEC_LEN = 16
@@ -31,12 +30,12 @@ const TRANSFERRED = 56
 
 export class Batch {
   readonly most: number
-  /** Where the octets of each datagram are, and how many: for recvMany the room, then what came. */
+  /** Where the octets of each datagram go, and how many came. */
   readonly at: Int32Array
   readonly len: Int32Array
   /** The room for each datagram that comes. */
   readonly room: Int32Array
-  /** The peer of each. Write into `peers[i].words` and `.port`, do not replace them. */
+  /** The peer of each, written over with each call. */
   readonly peers: readonly Endpoint[]
   /** Octets in one segment of it; 0 when it is a single datagram. */
   readonly segment: Int32Array
@@ -72,7 +71,9 @@ export class Batch {
    */
   receive(fd: number, arena: Arena, count: number = this.most): number {
     const view = this.#view
-    this.#check(0, count)
+    if (!(count >= 0 && count <= this.most)) {
+      throw new RangeError(`${count} datagrams into a batch of ${this.most}`)
+    }
     for (let i = 0; i < count; i++) {
       const place = i * MMSGHDR_LEN
       const iovec = this.#iovec(i)
@@ -110,56 +111,6 @@ export class Batch {
       view.getInt32(control + 12, true) === UDP_GRO
     ) {
       this.segment[i] = view.getInt32(control + CMSG_LEN, true)
-    }
-  }
-
-  /**
-   * Sends datagrams [from, from + count); returns how many went, or -errno of the first. A socket
-   * that is connected is told so by `connected`: then the peers are not looked at.
-   */
-  send(fd: number, arena: Arena, from: number, count: number, connected = false): number {
-    const view = this.#view
-    this.#check(from, count)
-    for (let i = from; i < from + count; i++) {
-      const place = i * MMSGHDR_LEN
-      const iovec = this.#iovec(i)
-      const len = this.len[i]!
-      setPointer(view, iovec, addressOf(arena, this.at[i]!, len))
-      view.setInt32(iovec + 8, len, true)
-      const nameLen = connected ? 0 : setSockaddr(view, this.#sockaddr(i), this.peers[i]!)
-      view.setInt32(place + NAME_LEN, nameLen, true)
-      this.#cut(i, place)
-    }
-    for (;;) {
-      const n = libc().sendmmsg(fd, this.#base + from * MMSGHDR_LEN, count, MSG_NOSIGNAL)
-      if (n >= 0) return n
-      const failed = failure()
-      if (failed < 0) return failed
-    }
-  }
-
-  /** The control message that asks for segments, when there is more than one. */
-  #cut(i: number, place: number): void {
-    const view = this.#view
-    const segment = this.segment[i]!
-    if (segment === 0 || segment >= this.len[i]!) {
-      setPointer(view, place + CONTROL_FIELD, 0)
-      view.setInt32(place + CONTROL_FIELD_LEN, 0, true)
-      return
-    }
-    const control = this.#control(i)
-    setPointer(view, place + CONTROL_FIELD, this.#base + control)
-    view.setInt32(place + CONTROL_FIELD_LEN, CMSG_LEN + 8, true)
-    view.setInt32(control, CMSG_LEN + 2, true)
-    view.setInt32(control + 4, 0)
-    view.setInt32(control + 8, IPPROTO_UDP, true)
-    view.setInt32(control + 12, UDP_SEGMENT, true)
-    view.setUint16(control + CMSG_LEN, segment, true)
-  }
-
-  #check(from: number, count: number): void {
-    if (!(from >= 0 && count >= 0 && from + count <= this.most)) {
-      throw new RangeError(`datagrams ${from} to ${from + count} of a batch of ${this.most}`)
     }
   }
 

@@ -41,7 +41,6 @@ export const SIGNATURES = {
   recvfrom: 'int64_t recvfrom(int, int64_t, int64_t, int, int64_t, int64_t)',
   sendmsg: 'int64_t sendmsg(int, int64_t, int)',
   recvmsg: 'int64_t recvmsg(int, int64_t, int)',
-  sendmmsg: 'int sendmmsg(int, int64_t, uint32_t, int)',
   recvmmsg: 'int recvmmsg(int, int64_t, uint32_t, int, int64_t)',
   unshare: 'int unshare(int)',
   setns: 'int setns(int, int)',

@@ -9,7 +9,15 @@
  * then at 24 the information (the MTU), at 28 data, at 32 the sockaddr of who sent the ICMP message.
  */
 import type { Arena } from './arena.ts'
-import { IP_RECVERR, IPPROTO_IP, IPPROTO_IPV6, IPV6_RECVERR, MSG_ERRQUEUE } from './constants.ts'
+import {
+  IP_RECVERR,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_UDP,
+  IPV6_RECVERR,
+  MSG_ERRQUEUE,
+  UDP_SEGMENT,
+} from './constants.ts'
 import { failure } from './io.ts'
 import { libc } from './libc.ts'
 import {
@@ -50,6 +58,16 @@ export function setMsghdr(
   view.setInt32(at + 44, 0)
   view.setInt32(at + 48, 0)
   view.setInt32(at + 52, 0)
+}
+
+/** Writes the control message at `at` that has the kernel cut what is sent (udp(7)); returns its room. */
+export function setSegment(view: DataView, at: number, segment: number): number {
+  view.setInt32(at, CMSG_LEN + 2, true)
+  view.setInt32(at + 4, 0)
+  view.setInt32(at + 8, IPPROTO_UDP, true)
+  view.setInt32(at + 12, UDP_SEGMENT, true)
+  view.setUint16(at + CMSG_LEN, segment, true)
+  return CMSG_LEN + CMSG_ALIGN
 }
 
 /** An error taken from a socket's queue. Made once and overwritten. */

@@ -15,8 +15,17 @@ import {
 } from './constants.ts'
 import { failure, readv } from './io.ts'
 import { libc } from './libc.ts'
-import { setMsghdr } from './message.ts'
-import { fillIovecs, LENGTH, MSGHDR, type Places, SOCKADDR, scratch, VALUE } from './scratch.ts'
+import { setMsghdr, setSegment } from './message.ts'
+import {
+  CONTROL,
+  fillIovecs,
+  LENGTH,
+  MSGHDR,
+  type Places,
+  SOCKADDR,
+  scratch,
+  VALUE,
+} from './scratch.ts'
 import { type Endpoint, getSockaddr, SOCKADDR6_LEN, setSockaddr } from './sockaddr.ts'
 
 export { type Endpoint, familyOf } from './sockaddr.ts'
@@ -94,6 +103,31 @@ export function sendv(fd: number, arena: Arena, slices: Places): number {
 /** As `recv`, into several places. */
 export function recvv(fd: number, arena: Arena, slices: Places): number {
   return readv(fd, arena, slices)
+}
+
+/**
+ * Sends the octets of all places to `to` as datagrams of `segment` octets each, of which the last may be shorter
+ * (UDP_SEGMENT, udp(7)); at most 64 of them and an IP packet's worth.
+ */
+export function sendSegments(
+  fd: number,
+  arena: Arena,
+  slices: Places,
+  segment: number,
+  to: Endpoint,
+): number {
+  const { view, base } = scratch()
+  const iovecs = fillIovecs(arena, slices)
+  const nameLen = setSockaddr(view, SOCKADDR, to)
+  const controlLen = setSegment(view, CONTROL, segment)
+  const [name, control] = [base + SOCKADDR, base + CONTROL]
+  setMsghdr(view, MSGHDR, name, nameLen, iovecs, slices.count, control, controlLen)
+  for (;;) {
+    const n = libc().sendmsg(fd, base + MSGHDR, MSG_NOSIGNAL)
+    if (n >= 0) return n
+    const failed = failure()
+    if (failed < 0) return failed
+  }
 }
 
 export function sendTo(fd: number, arena: Arena, at: number, len: number, to: Endpoint): number {

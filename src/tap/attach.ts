@@ -68,8 +68,6 @@ export interface AttachedTap {
 }
 
 export interface AttachOptions {
-  /** Take and send UDP super-datagrams (USO). Default: false. */
-  readonly uso?: boolean
   /** Use a vnet header and what it offers. Default: true. */
   readonly vnetHeader?: boolean
 }
@@ -99,13 +97,13 @@ export function attach(fd: number, name: string, options: AttachOptions = {}): A
     must(tryIoctlSetInt(fd, TUNSETVNETHDRSZ, HEADER_LEN), 'ioctl(TUNSETVNETHDRSZ)', what)
   }
   const headerLen = hasHeader ? HEADER_LEN : 0
-  const offload = setOffload(fd, hasHeader, options.uso === true)
+  const offload = setOffload(fd, hasHeader)
   setNonblocking(fd)
   return { fd, name: requestName(request), headerLen, packetInformation: false, offload }
 }
 
 /** Takes a descriptor that is a TAP already. */
-export function adopt(fd: number, options: AttachOptions = {}): AttachedTap {
+export function adopt(fd: number): AttachedTap {
   const what = `cannot use descriptor ${fd} as a TAP`
   const request = interfaceRequest('')
   const failed = tryIoctl(fd, TUNGETIFF, request)
@@ -120,7 +118,7 @@ export function adopt(fd: number, options: AttachOptions = {}): AttachedTap {
       throw new TypeError(`${what}: its vnet header has ${headerLen} octets, not 10 or 12`)
     }
   }
-  const offload = setOffload(fd, hasHeader, options.uso === true)
+  const offload = setOffload(fd, hasHeader)
   setNonblocking(fd)
   const packetInformation = hasPacketInformation(fd, flags)
   return { fd, name: requestName(request), headerLen, packetInformation, offload }
@@ -155,13 +153,13 @@ export function detach(tap: AttachedTap): void {
  * whoever asks by it, and UDP where it knows USO. TSO is taken only together with CSUM, USO4 only
  * together with USO6.
  */
-function setOffload(fd: number, hasHeader: boolean, uso: boolean): Offload {
+function setOffload(fd: number, hasHeader: boolean): Offload {
   const tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
   if (!hasHeader) {
     tryIoctlValue(fd, TUNSETOFFLOAD, 0)
     return NO_OFFLOAD
   }
-  if (uso && tryIoctlValue(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) >= 0) {
+  if (tryIoctlValue(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) >= 0) {
     return { csum: true, tso: true, uso: true }
   }
   for (const offload of [tcp, TUN_F_CSUM, 0]) {

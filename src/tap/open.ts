@@ -30,7 +30,7 @@ export async function openTap(
   const { name = 'tap0', configure: configuration } = options
   if ('fd' in target) {
     if (configuration) throw new TypeError('a TAP given as a descriptor cannot be configured')
-    return adopt(target.fd, options)
+    return adopt(target.fd)
   }
   if (!isInterfaceName(name)) throw new TypeError(`not a name of an interface: ${name}`)
   const { tun, socket } = await openInside(target, configuration !== undefined, options.way)

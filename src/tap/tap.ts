@@ -11,7 +11,7 @@
  *   EIO on write   the interface is down: a drop, and flows stay
  *   EBADFD         the interface was deleted: the end, told to the caller
  */
-import type { Arrival, Departure, Link } from '../stack/link.ts'
+import { type Arrival, type Departure, GSO_UDP_L4, type Link } from '../stack/link.ts'
 import { HEADERS_LEN, Segmenter } from '../stack/segment.ts'
 import type { Arena } from '../sys/arena.ts'
 import { EAGAIN, EBADF, EBADFD, EIO, ENODEV } from '../sys/constants.ts'
@@ -21,6 +21,10 @@ import * as virtio from './virtio.ts'
 
 /** Room for one frame: at MTU 65520 it has 65,544 octets with its headers. */
 export const SLOT_LEN: number = 68 * 1024
+/** Ours: room for frames that are kept before one more is read. */
+const KEPT_LEN = 192 * 1024
+/** Frames that are kept start at a cache line of their own; this keeps their IP headers aligned, too. */
+const LINE = 64
 
 /** struct tun_pi, before all else when the TAP was made without IFF_NO_PI. */
 const PACKET_INFORMATION_LEN = 4
@@ -53,11 +57,15 @@ export class Tap implements Link {
   /** What stands before a frame: packet information and vnet header, either may be missing. */
   readonly #prefixLen: number
   readonly #vnet: number
-  readonly #slot: number
+  /** Where frames are read, and where the next one is. */
+  readonly #first: number
+  #slot: number
+  /** One past the frame that was read last. */
+  #end = 0
   readonly #out: number
-  /** Only when the device cuts and sums nothing. */
-  readonly #segmenter: Segmenter | undefined
-  readonly #write = (frame: Departure): number => this.#writeFrame(frame)
+  /** For what the device does not do itself. */
+  readonly #segmenter: Segmenter
+  readonly #write = (frame: Departure): number => this.#emit(frame)
 
   constructor(attached: AttachedTap, arena: Arena, mtu: number) {
     this.fd = attached.fd
@@ -71,15 +79,13 @@ export class Tap implements Link {
     this.#out = arena.reserve(this.#prefixLen)
     // Such that the IP header lies at a multiple of four: it follows the Ethernet header's 14.
     const shift = (4 - ((this.#prefixLen + 14) % 4)) % 4
-    if (!attached.offload.csum) {
-      this.#segmenter = new Segmenter(arena, arena.reserve(HEADERS_LEN))
-    }
-    this.#slot = arena.reserve(SLOT_LEN + shift) + shift
+    this.#segmenter = new Segmenter(arena, arena.reserve(HEADERS_LEN))
+    this.#first = this.#slot = arena.reserve(KEPT_LEN + SLOT_LEN + shift) + shift
   }
 
   /**
    * Reads one frame. Returns its length with `arrival` filled, 0 when there is none, or -errno when
-   * there will never be one again. The octets are good until the next call.
+   * there will never be one again. The octets are good until the next call, or longer: `keep`.
    *
    * A frame with NEEDS_CSUM holds only the pseudo-header's sum in its checksum field.
    */
@@ -90,7 +96,10 @@ export class Tap implements Link {
       const n = read(this.fd, this.#arena, slot, SLOT_LEN)
       if (n > prefixLen) {
         arrival.at = slot + prefixLen
-        arrival.end = slot + n
+        arrival.end = this.#end = slot + n
+        arrival.udpSegment = this.offload.uso
+          ? virtio.udpSegment(this.#arena.view, slot + this.#vnet)
+          : 0
         arrival.checksummed = this.offload.csum && this.#isChecksummed(arrival)
         this.counters.received++
         this.counters.receivedOctets += n - prefixLen
@@ -104,13 +113,27 @@ export class Tap implements Link {
   }
 
   /**
+   * The octets of the frame that was read last are good until `reuse`. False when there is no room for one more: then
+   * that has to come first.
+   */
+  keep(): boolean {
+    this.#slot += Math.ceil((this.#end - this.#slot) / LINE) * LINE
+    return this.#slot <= this.#first + KEPT_LEN
+  }
+
+  /** Nobody needs the octets of frames that came. */
+  reuse(): void {
+    this.#slot = this.#first
+  }
+
+  /**
    * Writes one frame. Returns its length, 0 when it was dropped (and counted), or -errno when the
    * device is gone. The frame's octets may be used again at once.
    */
   transmit(departure: Departure): number {
-    if (this.#segmenter !== undefined) return this.#segmenter.emit(departure, this.#write)
-    virtio.emit(this.#arena.view, this.#out + this.#vnet, departure)
-    return this.#writeFrame(departure)
+    const { csum, uso } = this.offload
+    const isForDevice = csum && (uso || departure.gsoType !== GSO_UDP_L4)
+    return isForDevice ? this.#emit(departure) : this.#segmenter.emit(departure, this.#write)
   }
 
   /** Leaves the device as one expects to find it, and closes it. */
@@ -127,9 +150,9 @@ export class Tap implements Link {
     return !virtio.finishInner(bytes, view, header, at, end)
   }
 
-  /** What stands before the frame is written already, or there is nothing. */
-  #writeFrame(frame: Departure): number {
+  #emit(frame: Departure): number {
     const { slices } = frame
+    if (this.#prefixLen > this.#vnet) virtio.emit(this.#arena.view, this.#out + this.#vnet, frame)
     const n = prefixedWritev(this.fd, this.#arena, this.#out, this.#prefixLen, slices)
     if (n < 0) return this.#lost(n)
     this.counters.sent++

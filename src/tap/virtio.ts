@@ -8,7 +8,7 @@
  * Numbers are in the machine's order, little-endian. `num_buffers` is there when the header has 12
  * octets (TUNGETVNETHDRSZ); a TAP does not look at it.
  */
-import type { Departure } from '../stack/link.ts'
+import { type Departure, GSO_UDP_L4 } from '../stack/link.ts'
 import * as checksum from '../stack/wire/checksum.ts'
 import * as ethernet from '../stack/wire/ethernet.ts'
 import * as ipv4 from '../stack/wire/ipv4.ts'
@@ -25,6 +25,10 @@ export const DATA_VALID = 0x02
 /** Does the sender vouch for the transport checksum? */
 export const isChecksummed = (v: DataView, at: number): boolean =>
   (v.getUint8(at) & (NEEDS_CSUM | DATA_VALID)) !== 0
+
+/** The octets of each datagram in a UDP super-datagram; 0 for any other frame. */
+export const udpSegment = (v: DataView, at: number): number =>
+  v.getUint8(at + 1) === GSO_UDP_L4 ? v.getUint16(at + 4, true) : 0
 
 /**
  * Finishes the sum that is missing further in than the frame's own transport header: that of a tunnel's inner TCP

@@ -288,6 +288,34 @@ export function serveUdpEcho({ dgram, bind }: Kit, host?: string, port?: number)
   return bind(socket, host, port)
 }
 
+/**
+ * Sends datagrams of these lengths at once, to a server that gives them back; answers which came whole, by their
+ * place, in the order in which they came.
+ */
+export function burstUdp(
+  { dgram }: Kit,
+  { host, port }: Address,
+  lengths: number[],
+  limit: number = 5_000,
+): Promise<number[]> {
+  return new Promise((resolve, reject) => {
+    const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4')
+    const came: number[] = []
+    const done = (): void => {
+      clearTimeout(timer)
+      socket.close()
+      resolve(came)
+    }
+    const timer = setTimeout(done, limit)
+    socket.once('error', reject)
+    socket.on('message', (message) => {
+      const i = message[0]!
+      if (message.equals(Buffer.alloc(lengths[i]!, i)) && came.push(i) === lengths.length) done()
+    })
+    for (const [i, length] of lengths.entries()) socket.send(Buffer.alloc(length, i), port, host)
+  })
+}
+
 /** Sends `length` octets and waits for the same to come back; answers what came, or the error. */
 export function exchangeUdp(
   { dgram, crypto }: Kit,

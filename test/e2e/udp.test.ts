@@ -32,6 +32,20 @@ inWorlds((lab) => {
     }
   })
 
+  test('bursts come back whole and in their order, whatever lengths they mix', async () => {
+    const port = await lab.host.run(tasks.serveUdpEcho, HOST_ADDRESS)
+    const address = { host: HOST_ADDRESS, port }
+    const same = new Array(60).fill(1200)
+    const mixed = Array.from(
+      { length: 60 },
+      (_, i) => [1200, 1200, 1200, 37, 1472, 1473, 900][i % 7]!,
+    )
+    for (const lengths of [same, mixed]) {
+      const came = await lab.guest.run(tasks.burstUdp, address, lengths)
+      expect(came).toEqual(lengths.map((_, i) => i))
+    }
+  })
+
   test('a closed port is an ICMP port unreachable', async () => {
     const { outcome } = await lab.guest.run(tasks.exchangeUdp, { host: HOST_ADDRESS, port: 9 })
     expect(outcome).toBe('ECONNREFUSED')

@@ -395,6 +395,39 @@ describe('a datagram (RFC 768)', () => {
   })
 })
 
+describe('a super-datagram of the guest (UDP_SEGMENT, udp(7))', () => {
+  test('is as many datagrams, and the last may be shorter', () => {
+    const rig = new Rig()
+    const text = Uint8Array.from({ length: 2500 }, (_, i) => i * 7)
+    rig.receive(datagram(text), true, 1000)
+    expect(rig.datagrams.map(({ text }) => text.length)).toEqual([1000, 1000, 500])
+    expect(Buffer.concat(rig.datagrams.map(({ text }) => text))).toEqual(Buffer.from(text))
+    expect(new Set(rig.datagrams.map(({ key }) => `${key}`)).size).toBe(1)
+  })
+
+  test.each([
+    [1000, 1],
+    [999, 1],
+    [1001, 2],
+    [0, 1],
+  ])('of segments of 1000 octets with %i octets of text is %i', (len, count) => {
+    const rig = new Rig()
+    rig.receive(datagram(new Uint8Array(len)), true, 1000)
+    expect(rig.datagrams.map(({ text }) => text.length)).toEqual(
+      [Math.min(len, 1000), len - 1000].slice(0, count),
+    )
+  })
+
+  test('whose checksum is wrong, and for which nobody vouches, is dropped whole', () => {
+    const rig = new Rig()
+    const frame = datagram(new Uint8Array(2500))
+    frame[TRANSPORT + 8]! ^= 1
+    rig.receive(frame, false, 1000)
+    expect(rig.datagrams).toEqual([])
+    expect(drops(rig)).toEqual({ udpChecksum: 1 })
+  })
+})
+
 describe('a datagram to the guest', () => {
   function send(rig: Rig, len: number): void {
     const peer = rig.peer()

@@ -38,7 +38,7 @@ const CALLS: Record<string, (arena: Arena, at: number, len: number) => unknown> 
   recvFrom: (a, at, len) => socket.recvFrom(-1, a, at, len, endpoint()),
   readErrorQueue: (a, at, len) => readErrorQueue(-1, a, at, len, new QueuedError()),
   'Batch.receive': (a, at, len) => batch(at, len).receive(-1, a),
-  'Batch.send': (a, at, len) => batch(at, len).send(-1, a, 0, 1),
+  sendSegments: (a, at, len) => socket.sendSegments(-1, a, slices(at, len), 1, endpoint()),
 }
 
 const OUTSIDE: [number, number][] = [

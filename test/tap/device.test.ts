@@ -1,3 +1,4 @@
+import { release } from 'node:os'
 import { afterEach, describe, expect, test } from 'vitest'
 import { AS_USER, endAll, program, whyNoTap } from './world.ts'
 
@@ -6,7 +7,10 @@ afterEach(endAll)
 const check = (name: string) =>
   program<Record<string, unknown>>([...AS_USER, 'unshare', '-Urn'], './device.ts', name)
 
-const FULL = { csum: true, tso: true, uso: false }
+/** USO is of Linux 6.2. */
+const [major = 0, minor = 0] = release().split('.').map(Number)
+const HAS_USO = major > 6 || (major === 6 && minor >= 2)
+const FULL = { csum: true, tso: true, uso: HAS_USO }
 const NONE = { csum: false, tso: false, uso: false }
 
 describe.skipIf(whyNoTap() !== undefined)('a TAP', () => {
@@ -17,7 +21,6 @@ describe.skipIf(whyNoTap() !== undefined)('a TAP', () => {
       nonblocking: true,
       mac: 6,
       plain: { name: 'plain0', headerLen: 0, packetInformation: false, offload: NONE },
-      uso: { csum: true, tso: true, uso: true },
       busy: {
         message: 'cannot open TAP tap0: EBUSY (ioctl(TUNSETIFF): Device or resource busy)',
         code: 'EBUSY',
@@ -98,6 +101,30 @@ describe.skipIf(whyNoTap() !== undefined)('a TAP', () => {
     const found = await check('super-frames from the guest')
     expect(found).toMatchObject({ came: true, checksummed: true, partial: true })
     expect(found.largest).toBeGreaterThan(10_000)
+  })
+
+  test('hands over datagrams in a row as one, where the kernel has USO', async () => {
+    const [sent, len, segment] = (await check(
+      'datagrams in a row from the guest',
+    )) as unknown as number[]
+    expect([sent, len, segment]).toEqual(HAS_USO ? [2500, 2542, 1000] : [2500, 1042, 0])
+  })
+
+  test('takes datagrams in a row as one, and cuts them itself where the kernel does not', async () => {
+    const came = [
+      [1000, 1000, 500],
+      [1, 2, 3],
+    ]
+    const found = await check('datagrams in a row to the guest')
+    expect(found).toEqual({ true: [...came, HAS_USO ? 1 : 3], false: [...came, 3] })
+  })
+
+  test('keeps frames as long as they are needed, and says when there is no more room', async () => {
+    expect(await check('frames that are kept')).toEqual({
+      many: true,
+      areWhole: true,
+      reused: true,
+    })
   })
 
   test('hands over a frame as large as MTU 65520 allows', async () => {

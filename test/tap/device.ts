@@ -7,23 +7,27 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { Arrival, Departure } from '../../src/stack/link.ts'
+import { Slices } from '../../src/stack/slices.ts'
 import { Arena } from '../../src/sys/arena.ts'
+import { Batch } from '../../src/sys/batch.ts'
 import * as c from '../../src/sys/constants.ts'
 import { close, isNonblocking, open } from '../../src/sys/io.ts'
 import { tryIoctl, tryIoctlGetInt, tryIoctlSetInt, tryIoctlValue } from '../../src/sys/ioctl.ts'
-import { socket } from '../../src/sys/socket.ts'
+import { bind, sendSegments, sendTo, socket } from '../../src/sys/socket.ts'
 import { type AttachedTap, adopt, attach } from '../../src/tap/attach.ts'
 import { configure, macAddressOf } from '../../src/tap/configure.ts'
 import { interfaceRequest, setRequestFlags } from '../../src/tap/interface-request.ts'
 import { openTap } from '../../src/tap/open.ts'
 import { Tap } from '../../src/tap/tap.ts'
-import { acceptAndCount, isUdp, transportSumIsRight } from './frames.ts'
+import { acceptAndCount, isUdp, rowOfDatagrams, transportSumIsRight } from './frames.ts'
 import { awaitFrame, probe } from './probe.ts'
 
 const TUN = '/dev/net/tun'
 const PLAIN = c.IFF_TAP | c.IFF_NO_PI
 const US = '10.0.2.2'
 const OUR_MAC = '52:55:0a:00:02:02'
+const US_WORDS = Int32Array.of(0, 0, 0xffff, 0x0a000202)
+const GUEST_WORDS = Int32Array.of(0, 0, 0xffff, 0x0a000264)
 
 /** An interface as somebody else makes it, without a care for offloads. */
 function foreign(name: string, flags: number, headerLen = 0, offload = -1): number {
@@ -65,7 +69,7 @@ function ip(...words: string[]): void {
 const openTun = () => open(TUN, c.O_RDWR)
 const shape = ({ fd: _, ...rest }: AttachedTap) => rest
 const device = (attached: AttachedTap, mtu = 1500) => {
-  const arena = new Arena(1 << 20)
+  const arena = new Arena(1 << 21)
   return { arena, tap: new Tap(attached, arena, mtu) }
 }
 
@@ -107,7 +111,6 @@ const CHECKS: Record<string, () => unknown> = {
       nonblocking: isNonblocking(first.fd),
       mac: macAddressOf(first.fd, first.name).length,
       plain: shape(attach(openTun(), 'plain0', { vnetHeader: false })),
-      uso: shape(attach(openTun(), 'uso0', { uso: true })).offload,
       busy: await attempt(() => attach(openTun(), first.name)),
       notATap: await attempt(() => attach(openTun(), 'lo')),
       badName: await attempt(() => openTap({ pid: process.pid }, { name: 'a/b' })),
@@ -243,6 +246,65 @@ const CHECKS: Record<string, () => unknown> = {
     const result = await count
     guest.destroy()
     return result
+  },
+
+  'datagrams in a row from the guest'() {
+    const { arena, tap } = device(attach(openTun(), 'tap0'))
+    bringUp('tap0')
+    const guest = socket(c.AF_INET, c.SOCK_DGRAM)
+    const texts = new Slices(1)
+    texts.push(arena.reserve(2500), 2500)
+    const sent = sendSegments(guest, arena, texts, 1000, { words: US_WORDS, port: 9 })
+    const arrival = awaitFrame(tap, (frame) => isUdp(arena.view, frame))
+    close(guest)
+    return [sent, arrival && arrival.end - arrival.at, arrival?.udpSegment]
+  },
+
+  'datagrams in a row to the guest'() {
+    const answers: Record<string, unknown> = {}
+    for (const uso of [true, false]) {
+      const attached = attach(openTun(), `tap${uso ? 1 : 0}`)
+      const found = device({ ...attached, offload: { ...attached.offload, uso } })
+      bringUp(attached.name)
+      const guest = socket(c.AF_INET, c.SOCK_DGRAM)
+      bind(guest, { words: GUEST_WORDS, port: 9 })
+      found.tap.transmit(rowOfDatagrams(found.arena, macAddressOf(attached.fd, attached.name)))
+      const batch = new Batch(8)
+      const room = found.arena.reserve(8 * 2048)
+      for (let i = 0; i < 8; i++) {
+        batch.at[i] = room + i * 2048
+        batch.room[i] = 2048
+      }
+      const came = batch.receive(guest, found.arena)
+      const firsts = Array.from({ length: came }, (_, i) => found.arena.bytes[batch.at[i]!])
+      answers[`${uso}`] = [[...batch.len.subarray(0, came)], firsts, found.tap.counters.sent]
+      close(guest)
+      found.tap.close()
+    }
+    return answers
+  },
+
+  'frames that are kept'() {
+    const { arena, tap } = device(attach(openTun(), 'tap0'))
+    bringUp('tap0')
+    const guest = socket(c.AF_INET, c.SOCK_DGRAM)
+    const text = arena.reserve(1400)
+    const arrival = new Arrival()
+    const kept: number[] = []
+    let hasRoom = true
+    for (let i = 0; hasRoom && i < 1000; i++) {
+      arena.bytes.fill(i, text, text + 1400)
+      sendTo(guest, arena, text, 1400, { words: US_WORDS, port: 9 })
+      while (tap.receive(arrival) <= 0 || !isUdp(arena.view, arrival));
+      kept.push(arrival.end - 1)
+      hasRoom = tap.keep()
+    }
+    const areWhole = kept.every((at, i) => arena.bytes[at] === (i & 255))
+    tap.reuse()
+    sendTo(guest, arena, text, 1, { words: US_WORDS, port: 9 })
+    while (tap.receive(arrival) <= 0 || !isUdp(arena.view, arrival));
+    close(guest)
+    return { many: kept.length > 64, areWhole, reused: arrival.end - 1 < kept[0]! }
   },
 
   async 'the largest datagram'() {

@@ -1,5 +1,5 @@
 /** Frames looked at by hand: IPv4 without options, as the tests' guest sends them. */
-import { type Arrival, Departure } from '../../src/stack/link.ts'
+import { type Arrival, Departure, GSO_UDP_L4 } from '../../src/stack/link.ts'
 import type { Arena } from '../../src/sys/arena.ts'
 import type { Tap } from '../../src/tap/tap.ts'
 
@@ -101,5 +101,33 @@ function answer(v: DataView, at: number, out: number, ack: number, isSyn: boolea
   departure.slices.push(out, 54)
   departure.csumStart = TRANSPORT
   departure.csumOffset = 16
+  return departure
+}
+
+/** A super-datagram from us, port 7, to the guest's port 9: texts of 1000, 1000 and 500 octets of 1, 2 and 3. */
+export function rowOfDatagrams(arena: Arena, mac: Uint8Array): Departure {
+  const v = arena.view
+  const at = arena.reserve(42)
+  const texts = arena.reserve(2500)
+  arena.bytes.set(mac, at)
+  arena.bytes.set([0x52, 0x55, 10, 0, 2, 2, 8, 0, 0x45, 0], at + 6)
+  v.setUint16(at + IP + 2, 28 + 2500)
+  v.setUint32(at + IP + 8, (64 << 24) | (17 << 16))
+  v.setInt32(at + IP + 12, 0x0a000202)
+  v.setInt32(at + IP + 16, 0x0a000264)
+  v.setUint16(at + IP + 10, ~fold(sum(v, at + IP, at + TRANSPORT)))
+  v.setUint32(at + TRANSPORT, (7 << 16) | 9)
+  v.setUint16(at + TRANSPORT + 4, 8 + 2500)
+  v.setUint16(at + TRANSPORT + 6, fold(pseudoHeader(v, at, 8 + 2500)))
+  const departure = new Departure()
+  departure.slices.push(at, 42)
+  for (const [i, len] of [1000, 1000, 500].entries()) {
+    arena.bytes.fill(i + 1, texts + i * 1000, texts + i * 1000 + len)
+    departure.slices.push(texts + i * 1000, len)
+  }
+  departure.csumStart = TRANSPORT
+  departure.csumOffset = 6
+  departure.gsoType = GSO_UDP_L4
+  departure.gsoSize = 1000
   return departure
 }

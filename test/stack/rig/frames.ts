@@ -2,10 +2,17 @@
  * Frames as they stand on the wire: what a link makes of a departure, and what must be true of any
  * frame of the stack. Slow and obvious, with no help of what is under test but its wire readers.
  */
-import { type Departure, GSO_NONE, GSO_TCPV4, type Memory } from '../../../src/stack/link.ts'
+import {
+  type Departure,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_UDP_L4,
+  type Memory,
+} from '../../../src/stack/link.ts'
 import * as ethernet from '../../../src/stack/wire/ethernet.ts'
 import * as ipv4 from '../../../src/stack/wire/ipv4.ts'
 import * as tcp from '../../../src/stack/wire/tcp.ts'
+import * as udp from '../../../src/stack/wire/udp.ts'
 import { pairSum } from '../wire/trap-view.ts'
 
 export type Octets = Uint8Array<ArrayBuffer>
@@ -67,11 +74,11 @@ export function cut(memory: Memory, departure: Departure): Octets[] {
     complete(whole, csumOffset)
     return [whole]
   }
-  if (gsoType !== GSO_TCPV4) fail(`gso type ${gsoType}`)
+  if (gsoType !== GSO_TCPV4 && gsoType !== GSO_UDP_L4) fail(`gso type ${gsoType}`)
   const headers = departure.slices.len[0]!
   const text = whole.subarray(headers)
-  if (headers !== TRANSPORT + tcp.headerLen(v, TRANSPORT))
-    fail('the first slice is not the headers')
+  const transportLen = gsoType === GSO_UDP_L4 ? udp.HEADER_LEN : tcp.headerLen(v, TRANSPORT)
+  if (headers !== TRANSPORT + transportLen) fail('the first slice is not the headers')
   if (text.length <= gsoSize) fail(`${text.length} octets to be cut into segments of ${gsoSize}`)
   const segments: Octets[] = []
   for (let at = 0; at < text.length; at += gsoSize) {
@@ -81,9 +88,12 @@ export function cut(memory: Memory, departure: Departure): Octets[] {
     frame.set(part, headers)
     const s = viewOf(frame)
     s.setUint16(IP + 4, (ipv4.id(v, IP) + segments.length) & 0xffff)
-    s.setInt32(TRANSPORT + 4, tcp.seq(v, TRANSPORT) + at)
-    const isLast = at + gsoSize >= text.length
-    if (!isLast) frame[TRANSPORT + 13]! &= ~(tcp.FIN | tcp.PSH)
+    if (gsoType === GSO_UDP_L4) s.setUint16(TRANSPORT + 4, udp.HEADER_LEN + part.length)
+    else {
+      s.setInt32(TRANSPORT + 4, tcp.seq(v, TRANSPORT) + at)
+      const isLast = at + gsoSize >= text.length
+      if (!isLast) frame[TRANSPORT + 13]! &= ~(tcp.FIN | tcp.PSH)
+    }
     complete(frame, csumOffset)
     segments.push(frame)
   }

@@ -135,14 +135,15 @@ export class Rig implements Upper {
 
   // --- what the test calls ---
 
-  /** A frame arrives; `flush` ends the batch. */
-  receive(frame: Uint8Array, checksummed = false): void {
+  /** A frame arrives; `flush` ends the batch. `udpSegment`: it is a super-datagram of such. */
+  receive(frame: Uint8Array, checksummed = false, udpSegment = 0): void {
     const { bytes } = this.memory
     const at = this.#arrivalAt
     bytes.set(frame, at)
     this.#arrival.at = at
     this.#arrival.end = at + frame.length
     this.#arrival.checksummed = checksummed
+    this.#arrival.udpSegment = udpSegment
     this.stack.receive(this.#arrival, this.clock.now)
     bytes.fill(GONE, at, at + frame.length)
   }
