@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import pkg from '../../package.json' with { type: 'json' }
 import { OWN_ROWS, ROWS, type Row } from '../control/observed.ts'
 import { CLI, run } from './command.ts'
@@ -65,14 +65,30 @@ test.each(['-v', '--version'])('%s is answered on stdout, with 0', async (option
   })
 })
 
-test('linked as slirp4netns, it calls itself so', async () => {
+describe('run by its name', () => {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-cli-'))
   const link = join(folder, 'slirp4netns')
   symlinkSync(CLI, link)
-  const { stdout, stderr } = await run([link, '-Z'])
-  rmSync(folder, { recursive: true })
-  expect(stderr).toBe("slirp4netns: invalid option -- 'Z'\n")
-  expect(stdout).toMatch(/^Usage: slirp4netns /)
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test('linked as slirp4netns, it calls itself so', async () => {
+    const { stdout, stderr } = await run([link, '-Z'])
+    expect(stderr).toBe("slirp4netns: invalid option -- 'Z'\n")
+    expect(stdout).toMatch(/^Usage: slirp4netns /)
+  })
+
+  test.each(['-h', '--help', '-v', '--version'])('%s is answered without Node', async (option) => {
+    symlinkSync('/bin/sh', join(folder, 'sh'))
+    const env = { PATH: folder }
+    for (const program of [CLI, link]) {
+      const answer = await run([program, option], { env })
+      expect(answer).toEqual(await run([process.execPath, program, option]))
+      expect(answer).toMatchObject({ status: 0, stderr: '' })
+    }
+    const more = await run([CLI, option, '1'], { env })
+    expect(more).toMatchObject({ status: 127, stderr: expect.stringContaining('node') })
+    rmSync(join(folder, 'sh'))
+  })
 })
 
 test('a wrong command line loads neither the engine nor koffi, a right one does', async () => {
