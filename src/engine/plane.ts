@@ -2,7 +2,6 @@
  * The data plane: a TAP, the stack and the NAT in one loop. It does not care on which thread it
  * runs; whoever owns it calls `turn` again and again.
  */
-import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Nat } from '../nat/nat.ts'
 import type { OutboundAddresses } from '../nat/outbound.ts'
@@ -12,6 +11,7 @@ import { Stack } from '../stack/stack.ts'
 import { Arena } from '../sys/arena.ts'
 import { EBADFD, EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
+import { randomWord } from '../sys/random.ts'
 import type { AttachedTap } from '../tap/attach.ts'
 import { macAddressOf } from '../tap/configure.ts'
 import { Tap } from '../tap/tap.ts'
@@ -105,7 +105,7 @@ export class DataPlane implements Handler {
         connections: descriptors,
         requests: Math.min(4096, descriptors),
       },
-      random: () => randomBytes(4).readInt32LE(),
+      random: randomWord,
     })
     this.nat = new Nat(
       arena,
@@ -216,7 +216,11 @@ function descriptorLimit(): number {
  */
 function gatewayMac({ fd, name, isSocket }: AttachedTap): Uint8Array {
   // Behind a socket nobody has a MAC yet.
-  const mac = isSocket ? randomBytes(6) : macAddressOf(fd, name).map((octet) => ~octet)
+  const mac = isSocket ? randomMac() : macAddressOf(fd, name).map((octet) => ~octet)
   mac[0] = (mac[0]! & 0xfc) | 2
   return mac
+}
+
+function randomMac(): Uint8Array {
+  return new Uint8Array(Int32Array.of(randomWord(), randomWord()).buffer).subarray(0, 6)
 }

@@ -1,12 +1,9 @@
 /** Another program in the place of this one: the same process, with the descriptors that it is given. */
-import { Arena, addressOf } from './arena.ts'
+import { type Arena, addressOf } from './arena.ts'
 import { must } from './errors.ts'
 import { clearCloexec } from './io.ts'
 import { libc, ownFunction } from './libc.ts'
-import { setPointer } from './scratch.ts'
-import { withStrings } from './strings.ts'
-
-const POINTER_LEN = 8
+import { vector, withStrings } from './strings.ts'
 
 /**
  * execve(2); comes back only to throw. Of the descriptors, `kept` go along: Node has all others closed.
@@ -28,13 +25,6 @@ export function become(
     must(-libc().errno(), 'execve', `cannot run ${file}`)
   })
   throw new Error('unreachable')
-}
-
-/** An array of pointers that ends with a null pointer. */
-function vector(addresses: readonly number[]): Arena {
-  const arena = new Arena((addresses.length + 1) * POINTER_LEN)
-  for (const [i, address] of addresses.entries()) setPointer(arena.view, i * POINTER_LEN, address)
-  return arena
 }
 
 const start = (arena: Arena) => addressOf(arena, 0, arena.size)

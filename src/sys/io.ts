@@ -121,6 +121,10 @@ export function close(fd: number): number {
   return libc().close(fd) < 0 ? -libc().errno() : 0
 }
 
+export function closeAll(fds: readonly number[]): void {
+  for (const fd of fds) close(fd)
+}
+
 export function eventfd(): number {
   return checked(libc().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 'eventfd')
 }

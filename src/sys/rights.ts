@@ -8,7 +8,7 @@
 import { createRequire } from 'node:module'
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, SOL_SOCKET } from './constants.ts'
 import { must, systemError } from './errors.ts'
-import { close, failure } from './io.ts'
+import { failure } from './io.ts'
 import { libc } from './libc.ts'
 import { CMSG_LEN, setMsghdr } from './message.ts'
 import { BLOCK, CONTROL, CONTROL_LEN, fillIovecOfBlock, MSGHDR, scratch } from './scratch.ts'
@@ -80,9 +80,4 @@ function descriptors(view: DataView): number[] {
     fds.push(view.getInt32(CONTROL + at, true))
   }
   return fds
-}
-
-/** Closes what came when it is not what was expected. */
-export function closeAll(fds: readonly number[]): void {
-  for (const fd of fds) close(fd)
 }

@@ -1,5 +1,8 @@
 /** Strings as the C library takes them, for calls that are made seldom. */
 import { Arena, addressOf } from './arena.ts'
+import { setPointer } from './scratch.ts'
+
+const POINTER_LEN = 8
 
 /** Calls `use` with the addresses of the texts, which hold for that long; null is a null pointer. */
 export function withStrings<T>(
@@ -22,4 +25,11 @@ export function withStrings<T>(
   } finally {
     arenas.length = 0 // not collected before here
   }
+}
+
+/** An array of pointers that ends with a null pointer, as argv and envp are. */
+export function vector(addresses: readonly number[]): Arena {
+  const arena = new Arena((addresses.length + 1) * POINTER_LEN)
+  for (const [i, address] of addresses.entries()) setPointer(arena.view, i * POINTER_LEN, address)
+  return arena
 }

@@ -30,6 +30,7 @@ const NUMBERS = {
   fsmount: [432, 432],
   fsopen: [430, 430],
   fspick: [433, 433],
+  getrandom: [318, 278],
   gettid: [186, 178],
   init_module: [175, 105],
   io_uring_register: [427, 427],

@@ -6,13 +6,12 @@
  * away, but to open the device none is needed. TUNSETIFF and the configuration are ours to do: we
  * have the capabilities over the namespace, as root in it or as its owner.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { ENOENT, EPERM, O_RDWR } from '../sys/constants.ts'
+import { EPERM, O_RDWR } from '../sys/constants.ts'
 import { errnoFromText, type SystemError, systemError } from '../sys/errors.ts'
-import { close } from '../sys/io.ts'
+import { close, closeAll } from '../sys/io.ts'
 import { pidfdGetfd, pidfdOpen } from '../sys/namespaces.ts'
-import { closeAll, receiveDescriptors, senderArguments, socketPair } from '../sys/rights.ts'
+import { receiveDescriptors, senderArguments, socketPair } from '../sys/rights.ts'
+import { Child } from '../sys/spawn.ts'
 import { type Inside, TUN_PATH } from './inside.ts'
 
 // The child's descriptors.
@@ -46,14 +45,13 @@ export async function openByNsenter(
   wantSocket: boolean,
 ): Promise<Inside> {
   const script = ['sh', '-c', SCRIPT, 'sh', wantSocket ? '1' : '0', PERL, process.execPath, NODE]
-  const child = enter(netns, userns, 'ignore', script)
+  const child = enter(netns, userns, -1, script)
   try {
-    const socket = await firstNumber(child)
-    return takeOver(child.pid!, socket)
+    const socket = await child.line()
+    if (socket === undefined) throw explain(await child.complaint())
+    return takeOver(child.pid, Number(socket))
   } finally {
-    child.stdin!.on('error', () => {}).end()
-    child.stdout!.destroy()
-    child.stderr!.destroy()
+    child.end()
   }
 }
 
@@ -81,7 +79,8 @@ export async function openByRights(
   try {
     const sender = senderArguments(TUN_PATH, O_RDWR, wantSocket, EXTRA)
     const child = enter(netns, userns, theirs, [process.execPath, ...sender])
-    await ended(child)
+    const complaint = await child.complaint()
+    if (child.end() !== 0) throw explain(complaint)
     const fds = receiveDescriptors(ours)
     const [tun, socket = -1] = fds
     if (tun !== undefined && fds.length === (wantSocket ? 2 : 1)) return { tun, socket }
@@ -93,46 +92,26 @@ export async function openByRights(
   }
 }
 
-function enter(
-  netns: number,
-  userns: number,
-  extra: number | 'ignore',
-  command: string[],
-): ChildProcess {
+function enter(netns: number, userns: number, extra: number, command: readonly string[]): Child {
   const options = ['--preserve-credentials', `-n/proc/self/fd/${NETNS}`]
   if (userns >= 0) options.push(`-U/proc/self/fd/${USERNS}`)
-  return spawn('nsenter', [...options, ...command], {
-    stdio: ['pipe', 'pipe', 'pipe', netns, userns >= 0 ? userns : 'ignore', extra],
-    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
-  })
-}
-
-/** What the child says first, or the reason why it ended instead. */
-function firstNumber(child: ChildProcess): Promise<number> {
-  let output = ''
-  return new Promise((resolve, reject) => {
-    child.stdout!.on('data', (data) => {
-      output += data
-      if (output.endsWith('\n')) resolve(Number(output))
+  try {
+    return new Child({
+      file: 'nsenter',
+      args: [...options, ...command],
+      environment: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+      descriptors: [netns, userns, extra],
     })
-    ended(child).then(() => reject(explain('')), reject)
-  })
+  } catch (error) {
+    const { errno, syscall } = error as SystemError
+    throw errno === undefined ? error : systemError(errno, syscall, WHAT)
+  }
 }
 
-/** Rejects when the child did not end well. */
-async function ended(child: ChildProcess): Promise<void> {
-  let complaint = ''
-  child.stderr!.on('data', (data) => {
-    complaint += data
-  })
-  const [code] = await once(child, 'close').catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'ENOENT' ? systemError(ENOENT, 'nsenter', WHAT) : error
-  })
-  if (code !== 0) throw explain(complaint.trim())
-}
-
+/** `complaint` is what the child has written on stderr. */
 function explain(complaint: string): SystemError {
-  const error = systemError(errnoFromText(complaint) ?? EPERM, 'nsenter', WHAT)
-  if (complaint !== '') error.message = `${WHAT}: ${error.code} (${complaint})`
+  const text = complaint.trim()
+  const error = systemError(errnoFromText(text) ?? EPERM, 'nsenter', WHAT)
+  if (text !== '') error.message = `${WHAT}: ${error.code} (${text})`
   return error
 }
