@@ -7,8 +7,8 @@
  */
 
 import { isIPv4, isIPv6 } from 'node:net'
-import { DEFAULT_CIDR, DEFAULT_MTU } from '../engine/limits.ts'
-import type { NetworkOptions } from '../engine/types.ts'
+import { DEFAULT_CIDR, DEFAULT_MTU, FORWARD_MODES } from '../engine/limits.ts'
+import type { ForwardMode, NetworkOptions } from '../engine/types.ts'
 import { FLOW_LOG_FORMATS } from './flow-log.ts'
 import { getopt, type Option } from './getopt.ts'
 import { LEVELS } from './log.ts'
@@ -79,6 +79,7 @@ class Given {
   dns = true
   macAddress?: string
   targetType = 'netns'
+  forwardMode?: ForwardMode
   observation: Observation = { logLevel: 'warning' }
   operands: string[] = []
 }
@@ -181,6 +182,9 @@ const OPTIONS: readonly Known[] = [
     given.targetType = text
   }),
   // Ours, from here on.
+  value('forward-mode', '', (given, text) => {
+    given.forwardMode = readChoice(text, 'forward-mode', FORWARD_MODES)
+  }),
   value('log-flows', '', (given, text) => {
     given.observation.flowLog = readChoice(text, 'log-flows', FLOW_LOG_FORMATS)
   }),
@@ -220,6 +224,7 @@ export function parseArguments(words: readonly string[], program: string, host: 
       ...(given.outboundAddr !== undefined && { outboundAddr: given.outboundAddr }),
       ...(given.outboundAddr6 !== undefined && { outboundAddr6: given.outboundAddr6 }),
       dns: given.dns,
+      ...(given.forwardMode !== undefined && { forwardMode: given.forwardMode }),
     }
     const settings = {
       network,
@@ -281,6 +286,7 @@ function readTarget(given: Given, host: Host): NetworkOptions['target'] {
     refuseConflicts('--netns-type=tapfd', [
       ['--configure', given.configure],
       ['--userns-path', usernsPath !== undefined],
+      ['--forward-mode=splice', given.forwardMode === 'splice'],
     ])
     return { fd: readDescriptor(target, 'FD') }
   }
@@ -304,6 +310,7 @@ function readBess(given: Given): NetworkOptions['target'] {
     ['--configure', given.configure],
     ['--netns-type', given.netnsType !== undefined],
     ['--userns-path', given.usernsPath !== undefined],
+    ['--forward-mode=splice', given.forwardMode === 'splice'],
   ])
   return { bess: readSocketPath(path, 'BESS') }
 }

@@ -40,6 +40,10 @@ const HELP: readonly { option: string; text: string }[] = [
     option: '--target-type=TYPE',
     text: 'netns, or bess: a socket for frames (default=netns)',
   },
+  {
+    option: '--forward-mode=MODE',
+    text: "how published TCP ports lead in: tap, or splice to the guest's loopback (default=tap)",
+  },
   { option: '--log-flows=FORMAT', text: 'tell of each flow on stderr, as text or json' },
   {
     option: '--log-level=LEVEL',

@@ -41,6 +41,7 @@ export class ForwardTable {
     const plan: ForwardPlan = {
       at: { words, port: hostPort },
       guest: { words: guest, port: guestPort },
+      isOwnGuest: this.#isOwnGuest(guest),
       ipv6Only: version === 6,
     }
     const forwarder = this.#nat.forward(proto.startsWith('tcp') ? 'tcp' : 'udp', plan)
@@ -65,6 +66,11 @@ export class ForwardTable {
       : prefix6 !== undefined && words[0] === prefix6[0] && words[1] === prefix6[1]
     if (!isThere) throw new TypeError(`not in the subnet: ${text}`)
     return words
+  }
+
+  #isOwnGuest(words: Int32Array): boolean {
+    if (isMapped(words)) return words[3] === this.#guests.ipv4.guest
+    return this.#guests.guest6()?.every((word, i) => word === words[i]) ?? false
   }
 
   #guest6(): Int32Array {

@@ -3,6 +3,9 @@
 /** What a forward may be: of one IP version at both ends, or of any. */
 export const FORWARD_PROTOS = ['tcp', 'udp', 'tcp4', 'udp4', 'tcp6', 'udp6'] as const
 
+/** How published TCP ports lead to the guest. */
+export const FORWARD_MODES = ['tap', 'splice'] as const
+
 export const DEFAULT_MTU = 1500
 /** As upstream's: 65,535 less the 14 octets of an Ethernet header. */
 export const MAX_MTU = 65521

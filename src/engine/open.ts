@@ -1,11 +1,12 @@
 /** From checked options to a data plane that only has to be turned: what both hosts of one begin with. */
+import { AF_INET, AF_INET6 } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
 import { detach } from '../tap/attach.ts'
 import { acceptBess } from '../tap/bess.ts'
 import { openTap } from '../tap/open.ts'
 import { addressesOf } from './addresses.ts'
 import { outboundAddresses } from './outbound.ts'
-import { DataPlane } from './plane.ts'
+import { DataPlane, descriptorLimit } from './plane.ts'
 import type { NetworkOptions } from './types.ts'
 
 /** Who has a TAP that was given as a descriptor: with `duplicate` the caller keeps it, and we have another of it. */
@@ -32,6 +33,7 @@ export async function openPlane(
       : await openTap(target, {
           name: options.tapName,
           configure: options.configure ? configure : undefined,
+          streams: options.forwardMode === 'splice' ? streams(options.ipv6) : [],
         })
   if ('fd' in target && ownership === 'duplicate') {
     attached = { ...attached, fd: io.dup(attached.fd) }
@@ -44,7 +46,17 @@ export async function openPlane(
     )
   } catch (error) {
     detach(attached)
-    io.close(attached.fd)
+    io.closeAll([attached.fd, ...(attached.streams ?? [])])
     throw error
   }
+}
+
+/** Ours: how many clients of published ports may go past the TAP at a time; each takes five descriptors. */
+const MOST_SPLICED = 1024
+
+/** The families of the sockets that are wanted in the namespace. */
+function streams(ipv6: boolean): number[] {
+  const count = Math.min(MOST_SPLICED, descriptorLimit() >> 4)
+  const families = ipv6 ? [AF_INET, AF_INET6] : [AF_INET]
+  return families.flatMap((family) => new Array<number>(count).fill(family))
 }

@@ -118,6 +118,7 @@ export class DataPlane implements Handler {
         hostLoopback: options.hostLoopback,
         outbound: options.outbound,
         dns: options.dns,
+        guestSockets: attached.streams?.length ? attached.streams : undefined,
         dhcpPool: { begin: addresses.dhcpBegin, end: addresses.dhcpEnd },
         mtu,
         limits: {
@@ -205,7 +206,7 @@ export class DataPlane implements Handler {
 }
 
 /** How many descriptors this process may have (getrlimit(2): RLIMIT_NOFILE, the soft limit). */
-function descriptorLimit(): number {
+export function descriptorLimit(): number {
   const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
   return line ? Number(line[1]) : 1024
 }

@@ -5,6 +5,7 @@
 
 import type { ClosedFlow, Flow, FlowListener } from '../nat/flow-journal.ts'
 import type { Drops } from '../stack/counters.ts'
+import type { FORWARD_MODES } from './limits.ts'
 
 export type { ClosedFlow, Flow, FlowAddress, FlowEnd, FlowListener } from '../nat/flow-journal.ts'
 
@@ -35,7 +36,11 @@ export interface NetworkOptions {
   readonly outboundAddr6?: string
   /** Does the DNS address answer? */
   readonly dns: boolean
+  /** How published TCP ports lead to the guest: by the TAP (the default), or past it to the guest's loopback. */
+  readonly forwardMode?: ForwardMode
 }
+
+export type ForwardMode = (typeof FORWARD_MODES)[number]
 
 /**
  * With a number, both ends are of that IP version. Without one each is of the version of its address, and at `::` the

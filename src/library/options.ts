@@ -7,13 +7,14 @@ import type { ErrorCode } from '../engine/errors.ts'
 import {
   DEFAULT_CIDR,
   DEFAULT_MTU,
+  FORWARD_MODES,
   FORWARD_PROTOS,
   MAX_MTU,
   MAX_PREFIX,
   MIN_MTU,
 } from '../engine/limits.ts'
 import { type Family, outboundAddress } from '../engine/outbound.ts'
-import type { Forward, ForwardProto, NetworkOptions } from '../engine/types.ts'
+import type { Forward, ForwardMode, ForwardProto, NetworkOptions } from '../engine/types.ts'
 import {
   format,
   formatIpv4,
@@ -64,6 +65,12 @@ export interface AttachOptions {
   readonly outboundAddress6?: string | undefined
   /** Does the address `addresses.dns` answer, from the host's name servers? Default: true. */
   readonly dns?: boolean | undefined
+  /**
+   * How published TCP ports lead to the container. `'tap'`: through the stack, and its servers see the client's address.
+   * `'splice'`: to its loopback, with the octets carried by the kernel, and they see 127.0.0.1; what listens only at the
+   * container's address is reached by the TAP. Not with a descriptor or a switch. Default: `'tap'`.
+   */
+  readonly forwardMode?: ForwardMode | undefined
   /** Cancels attaching: it rejects with the signal's reason. Without effect on a network that is there. */
   readonly signal?: AbortSignal | undefined
 }
@@ -104,6 +111,7 @@ const ATTACH_OPTIONS = [
   'outboundAddress',
   'outboundAddress6',
   'dns',
+  'forwardMode',
   'signal',
 ] as const satisfies readonly (keyof AttachOptions)[]
 
@@ -145,6 +153,7 @@ export function readAttachOptions(given: unknown): {
     ...(outboundAddr !== undefined && { outboundAddr }),
     ...(outboundAddr6 !== undefined && { outboundAddr6 }),
     dns: readBoolean(options, 'dns', true),
+    ...readForwardMode(options.forwardMode, isOpen),
   }
   return { network, signal: readSignal(signal) }
 }
@@ -173,6 +182,21 @@ export function readForwardOptions(
     guestAddr: readGuestAddress(guestAddress, versions, cidr, ipv6),
     guestPort: readInteger(guestPort, 'options.guestPort', 1, 65535),
   }
+}
+
+function readForwardMode(given: unknown, isOpen: boolean): { forwardMode?: ForwardMode } {
+  if (given === undefined) return {}
+  const forwardMode = FORWARD_MODES.find((known) => known === given)
+  if (forwardMode === undefined) {
+    const modes = FORWARD_MODES.map((known) => `'${known}'`).join(' or ')
+    throw wrong(given, 'options.forwardMode', modes, typeof given === 'string')
+  }
+  if (forwardMode === 'splice' && isOpen) {
+    throw mistyped(
+      "options.forwardMode must not be 'splice' with a descriptor or a switch: its namespace is not known",
+    )
+  }
+  return { forwardMode }
 }
 
 function readAddress(given: unknown, name: string, versions: readonly number[]): string {

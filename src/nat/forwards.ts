@@ -3,7 +3,8 @@
  *
  * Theory of Operation
  *
- *  TCP. The kernel accepts the client, then the guest is dialled from the client's own address; clients
+ *  TCP. Where there are sockets in the guest's namespace, what leads to the guest itself goes past the TAP
+ *  (spliced-flow.ts). Else the kernel accepts the client, then the guest is dialled from the client's own address; clients
  *  on a loopback address, or one of the guest's subnet, appear as the gateway. Is that address and port in
  *  use already, another port is taken.
  *
@@ -32,8 +33,10 @@ import {
 import { must } from '../sys/errors.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
-import { appearAs, type Host } from './host.ts'
+import { appearAs, type Host, LOOPBACK, LOOPBACK6 } from './host.ts'
+import type { Splicing } from './pipes.ts'
 import type { Handler } from './reactor.ts'
+import { SplicedFlow } from './spliced-flow.ts'
 import { TcpFlow } from './tcp-flow.ts'
 import type { Outlet, Piece } from './udp-burst.ts'
 import { UdpClients } from './udp-clients.ts'
@@ -58,6 +61,8 @@ export interface Forwarder extends Handler {
 export interface ForwardPlan {
   readonly at: socket.Endpoint
   readonly guest: socket.Endpoint
+  /** The guest is the one whose namespace it is: its loopback will do as well. */
+  readonly isOwnGuest: boolean
   /** At an IPv6 address: clients of IPv4 are not for it. Else `::` takes them, too. */
   readonly ipv6Only: boolean
 }
@@ -91,6 +96,7 @@ export class TcpForward implements Forwarder {
   readonly bound: socket.Endpoint
   readonly #host: Host
   readonly #guest: socket.Endpoint
+  readonly #isOwnGuest: boolean
   readonly #fd: number
   readonly #client = { words: new Int32Array(4), port: 0 }
 
@@ -98,6 +104,7 @@ export class TcpForward implements Forwarder {
     const { fd, bound } = bind(plan, SOCK_STREAM)
     this.#host = host
     this.#guest = plan.guest
+    this.#isOwnGuest = plan.isOwnGuest
     this.#fd = fd
     this.bound = bound
     must(host.reactor.add(fd, EPOLLIN | EPOLLET, this), 'epoll_ctl')
@@ -125,16 +132,39 @@ export class TcpForward implements Forwarder {
   }
 
   #forward(fd: number): void {
+    const { splicing } = this.#host
+    if (splicing === undefined || !this.#isOwnGuest || !this.#splice(splicing, fd)) {
+      this.#forwardByTap(fd, this.#client)
+    }
+  }
+
+  #splice(splicing: Splicing, fd: number): boolean {
+    const { journal, reactor } = this.#host
+    const client = copyOf(this.#client)
+    const { words, port } = this.#guest
+    const to = { words: socket.familyOf(this.#guest) === AF_INET6 ? LOOPBACK6 : LOOPBACK, port }
+    const open = () => {
+      const key = new Int32Array(KEY_WORDS)
+      key.set(words, 0)
+      key.set(to.words, 4)
+      key[8] = (port << 16) | client.port
+      return journal.open('tcp', 'host', key, client, reactor.now)
+    }
+    const giveBack = () => this.#forwardByTap(fd, client)
+    return SplicedFlow.begin(this.#host, splicing, fd, to, open, giveBack)
+  }
+
+  #forwardByTap(fd: number, client: socket.Endpoint): void {
     const { options, stack, reactor } = this.#host
     const { words, port } = this.#guest
     key.set(words, 0)
     key[8] = port << 16
-    appearAs(options, key, this.#client)
+    appearAs(options, key, client)
     // Two clients that look alike, or one that is in TIME-WAIT: any free port will do.
     for (let free = 65535; stack.tcp.connections.get(key) !== undefined; free--) {
       key[8] = (port << 16) | free
     }
-    TcpFlow.forward(this.#host, fd, key, this.#client, (user) =>
+    TcpFlow.forward(this.#host, fd, key, client, (user) =>
       stack.tcp.connect(key, stack.neighbours.find(key), user, reactor.now),
     )
   }
@@ -212,3 +242,9 @@ export class UdpForward implements Forwarder, Outlet {
 }
 
 const key = new Int32Array(KEY_WORDS)
+
+const copyOf = ({ words, port, scope = 0 }: socket.Endpoint): socket.Endpoint => ({
+  words: words.slice(),
+  port,
+  scope,
+})

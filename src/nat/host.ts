@@ -13,6 +13,7 @@ import type { Endpoint } from '../sys/socket.ts'
 import type { FlowJournal } from './flow-journal.ts'
 import type { HostErrors } from './host-errors.ts'
 import type { OutboundAddresses } from './outbound.ts'
+import type { Splicing } from './pipes.ts'
 import type { Reactor } from './reactor.ts'
 import { DNS_PORT, type Resolvers } from './resolvers.ts'
 
@@ -35,6 +36,8 @@ export interface NatOptions {
   /** What DHCP says of the link. */
   readonly mtu: number
   readonly limits: NatLimits
+  /** TCP sockets in the guest's namespace: published ports lead to its loopback, past the TAP. */
+  readonly guestSockets?: readonly number[] | undefined
 }
 
 export interface NatLimits {
@@ -56,7 +59,7 @@ export interface NatCounters {
   resources: number
 }
 
-/** What goes on after its connection: it has text to deliver. */
+/** What the stack does not know: a flow past the TAP, or one that has text to deliver after its connection's end. */
 export interface Orphan {
   destroy(): void
 }
@@ -70,15 +73,17 @@ export interface Host {
   readonly errors: HostErrors
   readonly counters: NatCounters
   readonly journal: FlowJournal
-  /** Flows that the stack has forgotten, and that still have a socket. */
+  /** Flows that have a socket, and that the stack does not know (any more). */
   readonly orphans: Set<Orphan>
+  /** Published ports may lead past the TAP. */
+  readonly splicing: Splicing | undefined
   /** For one system call: where to read to, or write from. */
   readonly slices: Slices
 }
 
 /** 127.0.0.1 and ::1. */
-const LOOPBACK: Int32Array = Int32Array.of(0, 0, 0xffff, 0x7f000001)
-const LOOPBACK6: Int32Array = Int32Array.of(0, 0, 0, 1)
+export const LOOPBACK: Int32Array = Int32Array.of(0, 0, 0xffff, 0x7f000001)
+export const LOOPBACK6: Int32Array = Int32Array.of(0, 0, 0, 1)
 
 /** What the guest may not reach. */
 export type Denied = 'refused' | 'prohibited'

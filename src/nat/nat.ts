@@ -12,8 +12,10 @@ import { DnsRelay } from './dns-relay.ts'
 import { EchoFlows } from './echo-flow.ts'
 import { FlowJournal } from './flow-journal.ts'
 import { type Forwarder, type ForwardPlan, TcpForward, UdpForward } from './forwards.ts'
+import { GuestSockets } from './guest-sockets.ts'
 import type { Host, NatCounters, NatOptions } from './host.ts'
 import { HostErrors } from './host-errors.ts'
+import { Pipes } from './pipes.ts'
 import type { Reactor } from './reactor.ts'
 import { Resolvers } from './resolvers.ts'
 import { TcpFlow } from './tcp-flow.ts'
@@ -56,6 +58,10 @@ export class Nat implements Upper {
       orphans: new Set(),
       resolvers: new Resolvers(),
       slices: new Slices(MAX_SLICES),
+      splicing: options.guestSockets && {
+        sockets: new GuestSockets(options.guestSockets),
+        pipes: new Pipes(),
+      },
       stack,
     }
     this.#dhcp = new DhcpResponder(this.#host)
@@ -130,5 +136,7 @@ export class Nat implements Upper {
     for (const connection of connections.entries()) (connection.user as TcpFlow).destroy()
     for (const request of requests.entries()) request.onGivenUp?.()
     for (const orphan of this.#host.orphans) orphan.destroy()
+    this.#host.splicing?.sockets.destroy()
+    this.#host.splicing?.pipes.destroy()
   }
 }

@@ -56,6 +56,12 @@ export class Reactor {
     this.#free.push(slot)
   }
 
+  /** The same, of a descriptor that stays open. */
+  release(fd: number, handler: Handler): void {
+    if (handler.token >= 0) this.#epoll.remove(fd)
+    this.remove(handler)
+  }
+
   /** The handler has more to do: `ready(0)` is called with the next turn, which will not sleep. */
   again(handler: Handler): void {
     if (handler.isPending) return

@@ -58,6 +58,9 @@ export const F_SETFD = 2
 export const F_GETFL = 3
 export const F_SETFL = 4
 export const F_DUPFD_CLOEXEC = 1030
+export const F_SETPIPE_SZ = 1031
+export const SPLICE_F_MOVE = 1
+export const SPLICE_F_NONBLOCK = 2
 export const FD_CLOEXEC = 1
 export const EFD_NONBLOCK = 0x800
 export const EFD_CLOEXEC = 0x80000
@@ -78,6 +81,7 @@ export const EPOLL_CTL_MOD = 3
 export const EPOLL_CLOEXEC = 0x80000
 
 // socket(2)
+export const AF_UNSPEC = 0
 export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
@@ -122,6 +126,8 @@ export const TCP_KEEPINTVL = 5
 export const TCP_KEEPCNT = 6
 export const TCP_SYNCNT = 7
 export const TCP_INFO = 11
+/** A state, <linux/tcp_states.h> */
+export const TCP_CLOSE = 7
 export const TCP_QUICKACK = 12
 export const TCP_USER_TIMEOUT = 18
 export const TCP_NOTSENT_LOWAT = 25

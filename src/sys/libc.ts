@@ -42,6 +42,7 @@ export const SIGNATURES = {
   sendmsg: 'int64_t sendmsg(int, int64_t, int)',
   recvmsg: 'int64_t recvmsg(int, int64_t, int)',
   recvmmsg: 'int recvmmsg(int, int64_t, uint32_t, int, int64_t)',
+  splice: 'int64_t splice(int, int64_t, int, int64_t, uint64_t, uint32_t)',
   unshare: 'int unshare(int)',
   setns: 'int setns(int, int)',
   syscall: 'int64_t syscall(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t)',

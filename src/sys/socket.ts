@@ -5,6 +5,8 @@
  */
 import { type Arena, addressOf } from './arena.ts'
 import {
+  AF_UNSPEC,
+  IPPROTO_TCP,
   MSG_NOSIGNAL,
   SHUT_WR,
   SO_ERROR,
@@ -12,6 +14,8 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOL_SOCKET,
+  TCP_CLOSE,
+  TCP_INFO,
 } from './constants.ts'
 import { failure, readv } from './io.ts'
 import { libc } from './libc.ts'
@@ -26,7 +30,7 @@ import {
   scratch,
   VALUE,
 } from './scratch.ts'
-import { type Endpoint, getSockaddr, SOCKADDR6_LEN, setSockaddr } from './sockaddr.ts'
+import { type Endpoint, getSockaddr, SOCKADDR_LEN, SOCKADDR6_LEN, setSockaddr } from './sockaddr.ts'
 
 export { type Endpoint, familyOf } from './sockaddr.ts'
 
@@ -66,6 +70,18 @@ export function connect(fd: number, endpoint: Endpoint): number {
   const { view, base } = scratch()
   const len = setSockaddr(view, SOCKADDR, endpoint)
   return result(libc().connect(fd, base + SOCKADDR, len))
+}
+
+/** Ends the connection of a TCP socket, by a RST where the peer still has it; it may then `connect` anew. */
+export function disconnect(fd: number): number {
+  const { view, base } = scratch()
+  view.setInt32(SOCKADDR, AF_UNSPEC, true)
+  return result(libc().connect(fd, base + SOCKADDR, SOCKADDR_LEN))
+}
+
+/** Of a TCP socket: is nothing left of its connection here (CLOSED; another may wait in TIME-WAIT)? */
+export function isClosed(fd: number): boolean {
+  return (getInt(fd, IPPROTO_TCP, TCP_INFO) & 0xff) === TCP_CLOSE
 }
 
 export function send(fd: number, arena: Arena, at: number, len: number): number {

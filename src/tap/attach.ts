@@ -63,6 +63,8 @@ export interface AttachedTap {
   /** Four octets of packet information stand before everything (made without IFF_NO_PI). */
   readonly packetInformation: boolean
   readonly offload: Offload
+  /** TCP sockets in its namespace, which go with it to whoever has it. */
+  readonly streams?: readonly number[]
   /** It is no device but a socket, whose packets are frames (bess.ts). */
   readonly isSocket?: boolean
 }

@@ -12,7 +12,6 @@
  */
 import { fstatSync, statSync } from 'node:fs'
 import {
-  AF_INET,
   CLONE_NEWNET,
   EINVAL,
   O_CLOEXEC,
@@ -20,14 +19,14 @@ import {
   O_RDONLY,
   O_RDWR,
   SOCK_CLOEXEC,
-  SOCK_DGRAM,
+  SOCK_NONBLOCK,
 } from '../sys/constants.ts'
 import { must, type SystemError, systemError } from '../sys/errors.ts'
-import { close, open } from '../sys/io.ts'
+import { close, closeAll, open } from '../sys/io.ts'
 import { mayReturn, namespaceType, owningUserns, ownNetns, setns } from '../sys/namespaces.ts'
 import { socket } from '../sys/socket.ts'
 import { callOnThread, type ThreadCall } from '../sys/thread.ts'
-import { type Inside, TUN_PATH } from './inside.ts'
+import { type Inside, insideOf, socketsOf, TUN_PATH, type Wanted } from './inside.ts'
 import { openByNsenter, openByRights } from './nsenter.ts'
 
 /** Where the guest is: the namespaces of a process, or files of namespaces. */
@@ -42,7 +41,7 @@ const WHAT = 'cannot enter the network namespace'
 
 export async function openInside(
   target: NamespaceTarget,
-  wantSocket: boolean,
+  wanted: Wanted,
   way: Way = 'auto',
 ): Promise<Inside> {
   const netns = open('pid' in target ? `/proc/${target.pid}/ns/net` : target.netns, O_RDONLY)
@@ -51,16 +50,16 @@ export async function openInside(
     if (namespaceType(netns) !== CLONE_NEWNET)
       throw systemError(EINVAL, 'setns(CLONE_NEWNET)', WHAT)
     if (way === 'return' || (way === 'auto' && mayReturn())) {
-      const inside = goAndReturn(netns, wantSocket)
+      const inside = goAndReturn(netns, wanted)
       if (inside) return inside
     }
     // What this says about a device that is missing is clearer than what a shell would say.
     close(open(TUN_PATH, O_RDWR))
-    if (way === 'thread') return await openOnThread(netns, wantSocket)
+    if (way === 'thread') return await openOnThread(netns, wanted)
     userns = usernsOf(target, netns)
-    if (way === 'rights') return await openByRights(netns, userns, wantSocket)
-    if (way === 'nsenter') return await openByNsenter(netns, userns, wantSocket)
-    return await openByAnyChild(netns, userns, wantSocket)
+    if (way === 'rights') return await openByRights(netns, userns, wanted)
+    if (way === 'nsenter') return await openByNsenter(netns, userns, wanted)
+    return await openByAnyChild(netns, userns, wanted)
   } finally {
     close(netns)
     if (userns >= 0) close(userns)
@@ -84,18 +83,18 @@ function usernsOf(target: NamespaceTarget, netns: number): number {
 }
 
 /** Ways 2 to 4. When none is open, the error is that of the first. */
-async function openByAnyChild(netns: number, userns: number, wantSocket: boolean): Promise<Inside> {
+async function openByAnyChild(netns: number, userns: number, wanted: Wanted): Promise<Inside> {
   try {
-    return await openByNsenter(netns, userns, wantSocket)
+    return await openByNsenter(netns, userns, wanted)
   } catch (error) {
     const { syscall, code } = error as SystemError
     const isMissing = syscall === 'nsenter' && code === 'ENOENT'
-    const isForbidden = syscall === 'pidfd_open' || syscall === 'pidfd_getfd'
+    const isForbidden = syscall === 'pidfd_open' || syscall === 'pidfd_getfd' || syscall === 'perl'
     if (!isMissing && !isForbidden) throw error
     try {
-      return await openOnThread(netns, wantSocket)
+      return await openOnThread(netns, wanted)
     } catch {
-      if (isForbidden) return await openByRights(netns, userns, wantSocket)
+      if (isForbidden) return await openByRights(netns, userns, wanted)
       throw error
     }
   }
@@ -105,12 +104,12 @@ async function openByAnyChild(netns: number, userns: number, wantSocket: boolean
  * Nothing else can run on this thread meanwhile: there is no `await` in here. Undefined when the
  * namespace may not be entered from where we are.
  */
-function goAndReturn(netns: number, wantSocket: boolean): Inside | undefined {
+function goAndReturn(netns: number, wanted: Wanted): Inside | undefined {
   const own = ownNetns()
   try {
     if (setns(netns, CLONE_NEWNET) < 0) return undefined
     try {
-      return openHere(wantSocket)
+      return openHere(wanted)
     } finally {
       // Cannot happen after `mayReturn`; and to go on in there would be worse than to end. In a worker (the library)
       // abort() throws instead, and the worker ends.
@@ -121,29 +120,37 @@ function goAndReturn(netns: number, wantSocket: boolean): Inside | undefined {
   }
 }
 
-function openHere(wantSocket: boolean): Inside {
+function openHere(wanted: Wanted): Inside {
   const tun = open(TUN_PATH, O_RDWR | O_NONBLOCK)
-  if (!wantSocket) return { tun, socket: -1 }
-  const inside = socket(AF_INET, SOCK_DGRAM)
-  if (inside < 0) {
-    close(tun)
-    must(inside, 'socket', 'cannot open a socket in the network namespace')
+  const opened: number[] = []
+  for (const [family, type] of socketsOf(wanted)) {
+    const fd = socket(family, type)
+    if (fd < 0) {
+      closeAll([tun, ...opened])
+      must(fd, 'socket', NO_SOCKET)
+    }
+    opened.push(fd)
   }
-  return { tun, socket: inside }
+  return insideOf(wanted, tun, opened)
 }
 
-async function openOnThread(netns: number, wantSocket: boolean): Promise<Inside> {
+const NO_SOCKET = 'cannot open a socket in the network namespace'
+
+async function openOnThread(netns: number, wanted: Wanted): Promise<Inside> {
   const calls: ThreadCall[] = [
     ['setns', netns, CLONE_NEWNET],
     ['open', TUN_PATH, O_RDWR | O_CLOEXEC, 0],
+    ...socketsOf(wanted).map(([family, type]): ThreadCall => {
+      return ['socket', family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0]
+    }),
   ]
-  if (wantSocket) calls.push(['socket', AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0])
-  const [entered = -EINVAL, tun = -1, inside = -1] = await callOnThread(calls)
+  const [entered = -EINVAL, ...fds] = await callOnThread(calls)
   must(entered, 'setns(CLONE_NEWNET)', WHAT)
-  must(tun, 'open', `cannot open ${TUN_PATH}`)
-  if (wantSocket && inside < 0) {
-    close(tun)
-    must(inside, 'socket', 'cannot open a socket in the network namespace')
+  const failed = fds.at(-1)!
+  if (failed < 0) {
+    closeAll(fds.slice(0, -1))
+    if (fds.length === 1) must(failed, 'open', `cannot open ${TUN_PATH}`)
+    must(failed, 'socket', NO_SOCKET)
   }
-  return { tun, socket: inside }
+  return insideOf(wanted, fds[0]!, fds.slice(1))
 }

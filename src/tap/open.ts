@@ -4,7 +4,7 @@
  * Nothing here keeps the calling thread from its other work for longer than a few system calls, and
  * it is in its own namespaces again whenever other code runs.
  */
-import { close } from '../sys/io.ts'
+import { close, closeAll } from '../sys/io.ts'
 import { type AttachedTap, type AttachOptions, adopt, attach, detach } from './attach.ts'
 import { type Configuration, configure } from './configure.ts'
 import { type NamespaceTarget, openInside, type Way } from './enter.ts'
@@ -18,6 +18,8 @@ export interface OpenTapOptions extends AttachOptions {
   readonly name?: string
   /** Bring it up and give it these addresses. Not possible with a descriptor. */
   readonly configure?: Configuration | undefined
+  /** TCP sockets to open in there, by their families. Not possible with a descriptor. */
+  readonly streams?: readonly number[]
   /** How to get into the namespace. Default: the first way that is open. */
   readonly way?: Way | undefined
 }
@@ -27,21 +29,25 @@ export async function openTap(
   target: TapTarget,
   options: OpenTapOptions = {},
 ): Promise<AttachedTap> {
-  const { name = 'tap0', configure: configuration } = options
+  const { name = 'tap0', configure: configuration, streams = [] } = options
   if ('fd' in target) {
     if (configuration) throw new TypeError('a TAP given as a descriptor cannot be configured')
+    if (streams.length > 0)
+      throw new TypeError('of a TAP given as a descriptor the namespace is not known')
     return adopt(target.fd)
   }
   if (!isInterfaceName(name)) throw new TypeError(`not a name of an interface: ${name}`)
-  const { tun, socket } = await openInside(target, configuration !== undefined, options.way)
+  const wanted = { socket: configuration !== undefined, streams }
+  const inside = await openInside(target, wanted, options.way)
+  const { tun, socket } = inside
   let attached: AttachedTap | undefined
   try {
     attached = attach(tun, name, options)
     if (configuration) configure(socket, attached.name, configuration)
-    return attached
+    return { ...attached, streams: inside.streams }
   } catch (error) {
     if (attached !== undefined) detach(attached) // a TAP that was there before stays
-    close(tun)
+    closeAll([tun, ...inside.streams])
     throw error
   } finally {
     if (socket >= 0) close(socket)

@@ -86,7 +86,7 @@ export const ROWS: Row[] = [
   },
   {
     args: ['--='],
-    stderr: [`${AMBIGUOUS} '--log-flows' '--log-level' '--pcap' '--metrics'`],
+    stderr: [`${AMBIGUOUS} '--forward-mode' '--log-flows' '--log-level' '--pcap' '--metrics'`],
     upstream: [AMBIGUOUS],
     usage: true,
   },
@@ -260,6 +260,21 @@ export const OWN_ROWS: Row[] = [
   {
     args: ['--metrics', LONG, '1', 'tap0'],
     stderr: ['the path of --metrics is too long (>= 108)'],
+  },
+  {
+    args: ['--forward-mode=slirp', '1', 'tap0'],
+    stderr: ['--forward-mode must be one of tap, splice, not "slirp"'],
+    usage: true,
+  },
+  {
+    args: ['--forward-mode=splice', '--target-type=bess', './x.sock'],
+    stderr: ['--forward-mode=splice conflicts with --target-type=bess'],
+    usage: true,
+  },
+  {
+    args: ['--forward-mode=splice', '--netns-type=tapfd', '3'],
+    stderr: ['--forward-mode=splice conflicts with --netns-type=tapfd'],
+    usage: true,
   },
   { args: ['--pcap=', '1', 'tap0'], stderr: ['--pcap must not be empty'], usage: true },
   {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { AF_INET, AF_INET6 } from '../../src/sys/constants.ts'
 import type { TapTarget } from '../../src/tap/open.ts'
 import type { Answer, Task } from './opener.ts'
 import {
@@ -112,6 +113,38 @@ describe.skipIf(whyNoTap() !== undefined)('opens the TAP', () => {
     expect(answer.lostWhenDown).toBe(1)
     expectGuest(answer)
     await run([...AS_USER, ...nsenter(pid), 'ip', 'link', 'show', 'tap0'])
+  })
+
+  describe('and TCP sockets beside it', () => {
+    const streams = [...new Array(100).fill(AF_INET), ...new Array(50).fill(AF_INET6)]
+    const task = (pid: number, options: Task['options'] = {}): Task => ({
+      target: { pid },
+      configure: CONFIGURE,
+      options: { ...options, streams },
+    })
+
+    test.skipIf(!isRoot)('as root', async () => {
+      const pid = await holder([...AS_ROOT, 'unshare', '-n'])
+      expect((await open(AS_ROOT, task(pid))).streams).toEqual([150, 100])
+    })
+
+    test('as the owner of the namespace', async () => {
+      const pid = await holder([...AS_USER, 'unshare', '-Urn'])
+      for (const way of ['auto', 'nsenter', 'rights'] as const) {
+        expect((await open(AS_USER, task(pid, { way }))).streams).toEqual([150, 100])
+      }
+      const path = await onlyPrograms('nsenter', 'sh')
+      const withoutPerl = [...AS_USER, 'env', `PATH=${path}`]
+      expect((await open(withoutPerl, task(pid))).streams).toEqual([150, 100])
+    })
+
+    test('as Podman starts us', async () => {
+      const pause = await holder([...AS_USER, 'unshare', '-Ur'])
+      const pid = await holder([...inUserns(pause), 'unshare', '-n'])
+      for (const way of ['auto', 'thread'] as const) {
+        expect((await open(inUserns(pause), task(pid, { way }))).streams).toEqual([150, 100])
+      }
+    })
   })
 
   test('with Node in the place of a Perl that is not there', async () => {

@@ -3,6 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { Departure } from '../../src/stack/link.ts'
 import { Arena } from '../../src/sys/arena.ts'
+import { closeAll } from '../../src/sys/io.ts'
+import { bind } from '../../src/sys/socket.ts'
 import type { Configuration } from '../../src/tap/configure.ts'
 import { type OpenTapOptions, openTap, type TapTarget } from '../../src/tap/open.ts'
 import { Tap } from '../../src/tap/tap.ts'
@@ -23,6 +25,8 @@ export interface Answer {
   error?: { message: string; code?: string; syscall?: string }
   attached?: { name: string; headerLen: number; offload: { csum: boolean; tso: boolean } }
   findings?: Findings
+  /** TCP sockets that were opened in the namespace, and how many of those for IPv4 have its address. */
+  streams?: [count: number, bound: number]
   /** How many frames were lost because the interface was down. */
   lostWhenDown?: number
   /** What `look` wrote. */
@@ -33,6 +37,9 @@ export interface Answer {
   left: string[]
   ms: number
 }
+
+/** Nobody outside has this address. */
+const GUEST = Int32Array.of(0, 0, 0xffff, 0x0a000264)
 
 const task = JSON.parse(process.argv[2]!) as Task
 const before = readlinkSync('/proc/thread-self/ns/net')
@@ -51,6 +58,7 @@ try {
   const tap = new Tap(attached, arena, 1500)
   if (task.whenDown) answer.lostWhenDown = whileDown(tap, task.whenDown)
   if (task.probe) answer.findings = probe(tap, arena)
+  if (attached.streams?.length) answer.streams = lookAt(attached.streams)
   if (task.look) answer.seen = outputOf(task.look)
   tap.close()
 } catch (error) {
@@ -84,6 +92,12 @@ function belongings(): string[] {
   })
   const children = readFileSync('/proc/thread-self/children', 'utf8').trim().split(' ')
   return [...fds, ...children].filter((thing) => thing !== '')
+}
+
+function lookAt(streams: readonly number[]): [number, number] {
+  const bound = streams.filter((fd) => bind(fd, { words: GUEST, port: 0 }) >= 0)
+  closeAll(streams)
+  return [streams.length, bound.length]
 }
 
 function whileDown(tap: Tap, command: string[]): number {
