@@ -3,12 +3,15 @@ import { describe, expect, test } from 'vitest'
 import type { DaemonOptions } from '../../src/lab/daemon.ts'
 import type { ContainerOptions, Namespace } from '../../src/lab/world.ts'
 import { GATEWAY, GUEST, HOST_ADDRESS, inWorlds, peer } from './lab.ts'
-import { eventually, openDescriptors } from './proc.ts'
+import { eventually } from './proc.ts'
 import * as tasks from './tasks.ts'
 
 const SPLICE: DaemonOptions = { args: ['--forward-mode=splice'] }
 /** As many sockets in the namespace as there are (engine/open.ts): a sixteenth of the descriptors. */
-const FEW: DaemonOptions = { ...SPLICE, wrapper: ['prlimit', '--nofile=256:256'] }
+const FEW: DaemonOptions = {
+  args: [...SPLICE.args!, '--log-flows=text'],
+  wrapper: ['prlimit', '--nofile=256:256'],
+}
 
 let lastPort = 26_000
 
@@ -113,6 +116,8 @@ describe.skipIf(peer)('with --forward-mode=splice', () => {
 
       test('sockets are used again; when all are in use, the TAP is', async () => {
         const { guest, daemon } = await lab.attach(FEW)
+        const flows = (sign: string) =>
+          daemon.program.stderr.split('\n').filter((line) => line.startsWith(`${sign} tcp`)).length
         const hostPort = ++lastPort
         const address = { host: HOST_ADDRESS, port: hostPort }
         await daemon.forward({
@@ -124,19 +129,18 @@ describe.skipIf(peer)('with --forward-mode=splice', () => {
           clients.add((await lab.host.run(tasks.fetchText, address)).client)
         }
         expect([...clients]).toEqual(['127.0.0.1'])
-        const idle = openDescriptors(daemon.pid)
 
         await lab.host.run(({ net, keep }, address) => {
           const sockets = Array.from({ length: 16 }, () => net.connect(address))
           for (const socket of sockets) socket.on('error', () => {})
           keep.set('crowd', sockets)
         }, address)
-        expect(await eventually(() => openDescriptors(daemon.pid) >= idle + 16)).toBe(true)
+        expect(await eventually(() => flows('+') === 50 + 16)).toBe(true)
         expect((await lab.host.run(tasks.fetchText, address)).client).toBe(HOST_ADDRESS)
         await lab.host.run(({ keep }) => {
           for (const socket of keep.get('crowd') as import('node:net').Socket[]) socket.destroy()
         })
-        expect(await eventually(() => openDescriptors(daemon.pid) <= idle)).toBe(true)
+        expect(await eventually(() => flows('-') === flows('+'))).toBe(true)
         expect((await lab.host.run(tasks.fetchText, address)).client).toBe('127.0.0.1')
       })
 
