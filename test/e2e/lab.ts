@@ -23,7 +23,9 @@ export const GUEST = '10.0.2.100'
 const TEST_USER = 'slipway-test'
 
 /** What dist/ needs at run time. */
-const DEPENDENCIES = ['koffi', '@koromix', 'ip-address'].map((name) => `node_modules/${name}`)
+const DEPENDENCIES = ['koffi', '@koromix', 'ip-address', 'tldts', 'tldts-core'].map(
+  (name) => `node_modules/${name}`,
+)
 
 /** The daemon under test is not ours: what slipway does better on purpose is not asked of it. */
 export const peer: string | undefined = process.env.SLIPWAY_BIN || undefined

@@ -8,10 +8,13 @@ import { inWorlds } from '../e2e/lab.ts'
 
 const SOURCES = [
   'docs/api.md',
+  'docs/egress.md',
   'docs/stack.md',
   'README.md',
   'src/library/network.ts',
   'src/stack/index.ts',
+  'src/policy/define.ts',
+  'src/policy/simulate.ts',
 ]
 
 /** The blocks marked `js`; those of a comment without its margin. */
