@@ -13,6 +13,8 @@ import type { Namespace, World } from './world.ts'
 export interface DaemonOptions {
   /** The program: a path, a name to be looked up, or a JavaScript file. */
   binary?: string
+  /** What runs a JavaScript file: a program of Node and its options; the one that runs this when nothing is said. */
+  node?: readonly string[]
   /** Further options. */
   args?: readonly string[]
   /** What it is attached to; the container's pid when nothing else is said. */
@@ -63,7 +65,7 @@ export class Daemon {
         ...place,
         ...(as === 'plain' ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] : ['setpriv']),
         ...['--pdeathsig', 'KILL', '--', ...(options.wrapper ?? [])],
-        ...launch(options.binary),
+        ...launch(options.binary, options.node),
         ...(configure ? ['-c'] : []),
         ...(mtu === undefined ? [] : [`--mtu=${mtu}`]),
         ...['-r', '3', ...(exitPipe ? ['-e', '4'] : []), '-a', this.apiSocket],
@@ -151,6 +153,9 @@ export class Daemon {
 }
 
 /** The command line that starts `binary`: slipway as it is built, unless SLIPWAY_BIN names another. */
-export function launch(binary: string = process.env.SLIPWAY_BIN || built('cli.js')): string[] {
-  return /\.[cm]?js$/.test(binary) ? [process.execPath, binary] : [binary]
+export function launch(
+  binary: string = process.env.SLIPWAY_BIN || built('cli.js'),
+  node: readonly string[] = [process.execPath],
+): string[] {
+  return /\.[cm]?js$/.test(binary) ? [...node, binary] : [binary]
 }

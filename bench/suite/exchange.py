@@ -58,9 +58,11 @@ def summary(times):
     return {"count": len(times), "p50": at(0.5), "p99": at(0.99), "p999": at(0.999)}
 
 
-def exchanges(client, seconds):
+def rr(host, port, seconds):
+    """One connection, one exchange of an octet after the other."""
+    client = connect(host, port)
     times = []
-    end = time.perf_counter() + seconds
+    end = time.perf_counter() + float(seconds)
     while (start := time.perf_counter()) < end:
         client.send(b"x")
         client.recv(1)
@@ -68,16 +70,28 @@ def exchanges(client, seconds):
     return summary(times)
 
 
-def rr(host, port, seconds):
-    """One connection, one exchange after the other."""
-    return exchanges(connect(host, port), float(seconds))
-
-
 def udp_rr(host, port, seconds):
+    """Each datagram has a number, so that an answer that comes too late is not taken for the next one's."""
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.connect((host, port))
-    client.settimeout(5)
-    return exchanges(client, float(seconds))
+    times = []
+    lost = 0
+    number = 0
+    end = time.perf_counter() + float(seconds)
+    while (start := time.perf_counter()) < end:
+        number += 1
+        text = number.to_bytes(4, "big")
+        client.settimeout(1)
+        try:
+            client.send(text)
+            while client.recv(4) != text:
+                client.settimeout(max(0.001, start + 1 - time.perf_counter()))
+            times.append(time.perf_counter() - start)
+        except OSError:
+            lost += 1
+    if not times:
+        raise SystemExit("no answer")
+    return {**summary(times), "lost": lost}
 
 
 def crr(host, port, seconds):
