@@ -1,0 +1,50 @@
+/**
+ * Counts the system calls that slipway makes, without a line of it in slipway: `node --import …/count.mjs dist/cli.js …`
+ *
+ * Every call goes through a function that koffi has made, so koffi is wrapped before slipway loads it. At SIGUSR2 what was
+ * counted is written to the file that COUNTS names, as JSON: by name, how often it was called, how often it failed (mostly
+ * with EAGAIN, which is a call for nothing), and the octets that it moved.
+ */
+import { renameSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+
+/** Those that return how many octets they moved. */
+const MOVERS = /^(read|write|readv|writev|send|recv|sendto|recvfrom|sendmsg|recvmsg|splice)$/
+
+const file = process.env.COUNTS
+const counts = {}
+const koffi = createRequire(pathToFileURL(process.argv[1]))('koffi')
+const load = koffi.load
+
+koffi.load = (...args) => {
+  const library = load(...args)
+  return new Proxy(library, {
+    get(target, key) {
+      if (key === 'func') return (signature) => counted(signature, target.func(signature))
+      const value = target[key]
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+function counted(signature, call) {
+  const name = /(\w+)\s*\(/.exec(signature)[1]
+  if (name === 'strerror') return call
+  const count = { calls: 0, failed: 0, octets: 0 }
+  counts[name] = count
+  const moves = MOVERS.test(name)
+  return Object.assign((...args) => {
+    const n = call(...args)
+    count.calls++
+    if (n < 0) count.failed++
+    else if (moves) count.octets += Number(n)
+    return n
+  }, call)
+}
+
+process.on('SIGUSR2', () => {
+  // In one piece for who waits for it.
+  writeFileSync(`${file}.part`, JSON.stringify(counts))
+  renameSync(`${file}.part`, file)
+})
