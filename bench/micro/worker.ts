@@ -85,9 +85,12 @@ class Bed {
   send(fd: number, connected: boolean): void {
     const end = performance.now() + PATIENCE
     for (let from = 0; from < BATCH; ) {
-      const n = this.out.send(fd, this.arena, from, BATCH - from, connected)
-      if (n > 0) from += n
-      else if (n !== -EAGAIN) must(n, 'sendmmsg')
+      const [at, len] = [this.out.at[from]!, this.out.len[from]!]
+      const n = connected
+        ? socket.send(fd, this.arena, at, len)
+        : socket.sendTo(fd, this.arena, at, len, this.out.peers[from]!)
+      if (n >= 0) from++
+      else if (n !== -EAGAIN) must(n, 'send')
       else if (performance.now() > end) throw new Error('the worker takes nothing any more')
     }
   }
