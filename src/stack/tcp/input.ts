@@ -7,7 +7,7 @@
  */
 import * as wire from '../wire/tcp.ts'
 import { type Connection, flightSize, mayReceive, rcvWnd, setState, touch } from './connection.ts'
-import { DELAYED_ACK, emitAck, emitReset } from './output.ts'
+import { DELAYED_ACK, emitAck, emitReset, FIRST_ACK } from './output.ts'
 import {
   beginAck,
   detectLoss,
@@ -352,8 +352,15 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
 function noteAck(c: Connection, seg: wire.Segment, now: number): void {
   c.ackPending += seg.textLen
   c.textAt = now
-  if (c.ackPending >= 2 * c.smss || !c.isInteractive || (seg.ctl & wire.FIN) !== 0) c.ackNow = true
-  else if (c.ackAt === Infinity) c.ackAt = now + DELAYED_ACK
+  const isFirst = c.sentAt === Infinity && c.ackPending < c.smss
+  if (c.ackPending >= 2 * c.smss || (seg.ctl & wire.FIN) !== 0) c.ackNow = true
+  else if (c.isInteractive) delayAck(c, now + DELAYED_ACK)
+  else if (isFirst) delayAck(c, now + FIRST_ACK)
+  else c.ackNow = true
+}
+
+function delayAck(c: Connection, until: number): void {
+  if (c.ackAt === Infinity) c.ackAt = until
 }
 
 /** Text beyond a hole: kept, and reported at once (RFC 5681 §4.2). */

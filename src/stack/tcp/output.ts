@@ -24,6 +24,8 @@ const MAX_TEXT = 65535 - ipv4.HEADER_LEN - 60
  * whose last text was answered within this time has its ACKs delayed, and by no more than this.
  */
 export const DELAYED_ACK = 10
+/** Ours: the answer to a first request is often there before this; it carries the ACK then. */
+export const FIRST_ACK = 1
 
 /** Sends what is due, in the order of this list, and sets the timers for the rest. */
 export function output(c: Connection, now: number): void {

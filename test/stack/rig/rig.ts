@@ -41,6 +41,8 @@ export interface RigOptions {
   chunks?: number
   congestion?: CongestionName
   seed?: number
+  /** Connections have not sent any text yet. Default: false. */
+  fresh?: boolean
 }
 
 /** What stands before the pool: headers, a held frame, a datagram put together; to spare. */
@@ -72,9 +74,11 @@ export class Rig implements Upper {
   readonly mtu: number
   readonly #arrival = new Arrival()
   readonly #arrivalAt: number
+  readonly #isFresh: boolean
 
   constructor(options: RigOptions = {}) {
     const { mtu = 1500, chunks = 64, seed = 1 } = options
+    this.#isFresh = options.fresh === true
     const end = STACK_OVERHEAD + chunks * CHUNK
     const bytes = new Uint8Array(end + ARRIVAL_LEN)
     this.memory = { bytes, view: new DataView(bytes.buffer) }
@@ -165,8 +169,14 @@ export class Rig implements Upper {
     const host = new Host(this)
     prepare?.(host)
     host.c = request.accept(host, this.clock.now)
+    this.#age(host.c)
     this.flush()
     return host
+  }
+
+  /** Unless it is to be a fresh one, it is as if text had been sent: then nothing waits for a first answer. */
+  #age(c: Connection): void {
+    if (!this.#isFresh) c.sentAt = this.clock.now
   }
 
   /** Opens a connection to the guest's side of `peer`. */
@@ -174,6 +184,7 @@ export class Rig implements Upper {
     const host = new Host(this)
     const neighbour = this.stack.neighbours.find(peer.key)
     host.c = this.stack.tcp.connect(peer.key, neighbour, host, this.clock.now)
+    this.#age(host.c)
     this.flush()
     return host
   }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { MAX_RANGES } from '../../../src/stack/tcp/assembler.ts'
-import { DELAYED_ACK } from '../../../src/stack/tcp/output.ts'
+import { DELAYED_ACK, FIRST_ACK } from '../../../src/stack/tcp/output.ts'
 import { established, type Joined, LINUX } from '../rig/states.ts'
 import { tcbOf } from '../rig/tcb.ts'
 
@@ -48,6 +48,37 @@ describe('text in order', () => {
     peer.sends('P. 1:101(100) ack 1')
     peer.expects('P. 1:51(50) ack 101')
     peer.expectsNothing()
+  })
+})
+
+describe('the acknowledgment of a first request (RFC 9293 §3.8.6.3)', () => {
+  test('goes with its answer', () => {
+    const { peer, host } = established({ fresh: true })
+    peer.sends('P. 1:11(10) ack 1')
+    peer.expectsNothing()
+    host.sends(20)
+    peer.expects('P. 1:21(20) ack 11')
+    peer.expectsNothing()
+  })
+
+  test('waits no longer than a millisecond, and for no answer but the first', () => {
+    const { peer, host, clock } = established({ fresh: true })
+    peer.sends('P. 1:11(10) ack 1')
+    clock.advance(FIRST_ACK)
+    peer.expects('. 1:1(0) ack 11')
+    clock.advance(DELAYED_ACK)
+    host.sends(20)
+    peer.expects('P. 1:21(20) ack 11')
+    peer.sends('P. 11:21(10) ack 21')
+    peer.expects('. 21:21(0) ack 21')
+  })
+
+  test('does not wait when there is a segment of it, or a FIN', () => {
+    const { peer } = established({ fresh: true })
+    peer.sends('P. 1:1461(1460) ack 1')
+    peer.expects('. 1:1(0) ack 1461')
+    peer.sends('FP. 1461:1471(10) ack 1')
+    peer.expects('. 1:1(0) ack 1472')
   })
 })
 
