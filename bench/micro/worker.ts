@@ -18,7 +18,15 @@ import * as ipv4 from '../../src/stack/wire/ipv4.ts'
 import * as udp from '../../src/stack/wire/udp.ts'
 import { Arena, addressOf } from '../../src/sys/arena.ts'
 import { Batch } from '../../src/sys/batch.ts'
-import { AF_INET, AF_UNIX, EAGAIN, SOCK_DGRAM, SOCK_SEQPACKET } from '../../src/sys/constants.ts'
+import {
+  AF_INET,
+  AF_UNIX,
+  EAGAIN,
+  EPOLLIN,
+  SOCK_DGRAM,
+  SOCK_SEQPACKET,
+} from '../../src/sys/constants.ts'
+import { Epoll } from '../../src/sys/epoll.ts'
 import { must } from '../../src/sys/errors.ts'
 import * as io from '../../src/sys/io.ts'
 import { libc } from '../../src/sys/libc.ts'
@@ -26,7 +34,7 @@ import * as socket from '../../src/sys/socket.ts'
 import { type Bench, LONGER, type Measured } from './bench.ts'
 import { GUEST, GUEST_MAC, HOST } from './memory.ts'
 
-/** Packets of one system call, and how many are under way: as many large ones as a socket has room for. */
+/** Packets that go and come at a time, and how many are under way: as many large ones as a socket has room for. */
 const BATCH = 32
 const WINDOW = 2 * BATCH
 const ROOM = 2048
@@ -36,11 +44,13 @@ const PATIENCE = 2_000
 /** The guest's end of the link, a socket of the host, and batches of packets for both. */
 class Bed {
   readonly arena = new Arena(2 * BATCH * ROOM + 4096)
-  readonly out = new Batch(BATCH)
+  /** What goes out lies in the first places, the octets of each. */
+  readonly lens = new Int32Array(BATCH)
   readonly in = new Batch(BATCH)
   readonly link: number
   readonly host: number
   readonly port: number
+  readonly #epoll = new Epoll()
   readonly #network: library.Network
   readonly #directory: string
 
@@ -53,8 +63,8 @@ class Bed {
     must(socket.bind(this.host, loopback), 'bind')
     must(socket.localEndpoint(this.host, loopback), 'getsockname')
     this.port = loopback.port
+    for (const fd of [link, this.host]) must(this.#epoll.add(fd, EPOLLIN, fd), 'epoll_ctl')
     for (let i = 0; i < BATCH; i++) {
-      this.out.at[i] = i * ROOM
       this.in.at[i] = (BATCH + i) * ROOM
       this.in.room[i] = ROOM
     }
@@ -76,22 +86,25 @@ class Bed {
 
   async close(): Promise<void> {
     await this.#network.close()
+    this.#epoll.close()
     io.close(this.link)
     io.close(this.host)
     rmSync(this.#directory, { recursive: true, force: true })
   }
 
-  /** Sends a batch; what the socket does not take at once is tried again. */
-  send(fd: number, connected: boolean): void {
+  /** Sends a batch of frames, or of datagrams from the host; what the socket does not take is tried again. */
+  send(to?: socket.Endpoint): void {
     const end = performance.now() + PATIENCE
-    for (let from = 0; from < BATCH; ) {
-      const [at, len] = [this.out.at[from]!, this.out.len[from]!]
-      const n = connected
-        ? socket.send(fd, this.arena, at, len)
-        : socket.sendTo(fd, this.arena, at, len, this.out.peers[from]!)
-      if (n >= 0) from++
+    for (let i = 0; i < BATCH; ) {
+      const at = i * ROOM
+      const len = this.lens[i]!
+      const n = to
+        ? socket.sendTo(this.host, this.arena, at, len, to)
+        : socket.send(this.link, this.arena, at, len)
+      if (n > 0) i++
       else if (n !== -EAGAIN) must(n, 'send')
       else if (performance.now() > end) throw new Error('the worker takes nothing any more')
+      else this.#sleep(1)
     }
   }
 
@@ -103,7 +116,13 @@ class Bed {
       if (n > 0) got += n
       else if (n !== -EAGAIN) must(n, 'recvmmsg')
       else if (performance.now() > end) throw new Error(`${count - got} packets were lost`)
+      else this.#sleep(PATIENCE)
     }
+  }
+
+  /** Until something comes: who waits by looking would take the worker's processor, where there are few. */
+  #sleep(ms: number): void {
+    this.#epoll.wait(ms)
   }
 }
 
@@ -125,13 +144,13 @@ async function connectPackets(path: string, attached: Promise<unknown>): Promise
 }
 
 /** Writes the frame that every place of a batch holds; `emit` writes what follows the IP header and says where it ends. */
-function frames({ arena, out }: Bed, protocol: number, emit: (at: number) => number): void {
+function frames({ arena, lens }: Bed, protocol: number, emit: (at: number) => number): void {
   for (let i = 0; i < BATCH; i++) {
-    const at = out.at[i]!
+    const at = i * ROOM
     const end = emit(at + ethernet.HEADER_LEN + ipv4.HEADER_LEN)
     const ip = ethernet.emit(arena.view, at, ethernet.BROADCAST, GUEST_MAC, ethernet.IPV4)
     ipv4.emit(arena.view, ip, end - ip, i, ipv4.DF, 64, protocol, GUEST, HOST)
-    out.len[i] = end - at
+    lens[i] = end - at
   }
 }
 
@@ -150,7 +169,7 @@ const echo: Flow = {
     const text = bytes.length - 64
     frames(bed, ipv4.ICMP, (at) => icmp.emitEcho(bytes, view, at, 8, 1, 1, text, text + 56))
   },
-  send: (bed) => bed.send(bed.link, true),
+  send: (bed) => bed.send(),
   receive: (bed, count) => bed.receive(bed.link, count),
 }
 
@@ -161,26 +180,27 @@ const toHost = (len: number): Flow => ({
       udp.emit(bed.arena.view, at, 40_000, bed.port, udp.HEADER_LEN + len, 0)
       return at + udp.HEADER_LEN + len
     }),
-  send: (bed) => bed.send(bed.link, true),
+  send: (bed) => bed.send(),
   receive: (bed, count) => bed.receive(bed.host, count),
 })
 
-const toGuest = (len: number): Flow => ({
-  name: `worker: UDP host → guest, ${len.toLocaleString('en')} octets`,
-  prepare(bed) {
-    // One the other way first: it makes the flow, and tells where to.
-    toHost(len).prepare(bed)
-    bed.send(bed.link, true)
-    bed.receive(bed.host, BATCH)
-    for (let i = 0; i < BATCH; i++) {
-      bed.out.peers[i]!.words.set(bed.in.peers[0]!.words)
-      bed.out.peers[i]!.port = bed.in.peers[0]!.port
-      bed.out.len[i] = len
-    }
-  },
-  send: (bed) => bed.send(bed.host, false),
-  receive: (bed, count) => bed.receive(bed.link, count),
-})
+function toGuest(len: number): Flow {
+  const guest = { words: new Int32Array(4), port: 0 }
+  return {
+    name: `worker: UDP host → guest, ${len.toLocaleString('en')} octets`,
+    prepare(bed) {
+      // One the other way first: it makes the flow, and tells where to.
+      toHost(len).prepare(bed)
+      bed.send()
+      bed.receive(bed.host, BATCH)
+      guest.words.set(bed.in.peers[0]!.words)
+      guest.port = bed.in.peers[0]!.port
+      bed.lens.fill(len)
+    },
+    send: (bed) => bed.send(guest),
+    receive: (bed, count) => bed.receive(bed.link, count),
+  }
+}
 
 function bench(flow: Flow): Bench {
   const { name } = flow

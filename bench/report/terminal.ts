@@ -66,6 +66,7 @@ function goalsOf({ goals }: Report): string {
   if (goals.every(({ measured }) => measured === null)) return ''
   const lines = [['goals', 'MTU', 'against', 'measured', 'goal', '']]
   for (const [topic, judgements] of grouped(goals, (one) => one.topic)) {
+    if (judgements.every(({ measured }) => measured === null)) continue
     lines.push([topic])
     for (const one of judgements) {
       const text = [formatMeasured(one), formatGoal(one), verdictOf(one)]
