@@ -56,7 +56,7 @@ async function measure(plan: Plan): Promise<Report> {
     throw new Error('dist/ is older than src/: run npm run build')
   const workloads = chosenOf(plan)
   const chosen = await choose(plan)
-  const machine = await describeMachine()
+  const machine = await describeMachine(plan.effort.congestion)
   const { rounds, effort } = plan
   console.log(
     Object.entries(machine)

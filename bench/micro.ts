@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { compare, failuresOf, figuresOf, type Saved, tableOf } from './micro/compare.ts'
 import type { Line } from './micro/run.ts'
+import { plural } from './report/report.ts'
 import { isStale, overlay, revision } from './revision.ts'
 import { commit } from './suite/machine.ts'
 
@@ -51,7 +52,7 @@ async function compareAll(rounds: number, ms: number): Promise<void> {
   const then = against === undefined || isFile ? undefined : revision(against)
   if (then !== undefined) overlay(then, 'bench', 'scripts')
   const of = { Node: process.versions.node, CPU: cpus()[0]?.model ?? '?', commit: await commit() }
-  console.log(`Node ${of.Node}, ${of.CPU}; medians of ${rounds} rounds`)
+  console.log(`Node ${of.Node}, ${of.CPU}; medians of ${plural(rounds, 'round')}`)
   const now: Line[][] = []
   const before: Line[][] = []
   for (let round = 0; round < rounds; round++) {

@@ -257,7 +257,7 @@ async function run(
     await serveIperf(guest, GUEST_PORT)
     const effort = {
       ...{ seconds: whole('--seconds', options.seconds), connections: CONNECTIONS },
-      ...{ watch: 5, steps: 5, starts: 1 },
+      ...{ watch: 5, steps: 5, starts: 1, congestion: 'cubic' },
     }
     const forward = { host: HOST_ADDRESS, port: HOST_PORT }
     const running = { pids: [daemon.pid], guest, gateway: GATEWAY, forward, stop: async () => {} }

@@ -14,6 +14,7 @@ import {
   formatGoal,
   formatMeasured,
   formatRatio,
+  plural,
   qualityOf,
   type Report,
   titleOf,
@@ -70,7 +71,7 @@ function factsOf({ date, commit, machine, rounds, seconds }: Report): string {
     `${machine.CPU}`,
     `Linux ${machine.Linux}`,
     `Node ${machine.Node}`,
-    `${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} s, interleaved`,
+    `${plural(rounds, 'round')} of ${seconds} s, interleaved`,
   ]
   return facts.map((fact) => `<span>${escaped(fact)}</span>`).join('')
 }
@@ -85,7 +86,7 @@ function trustOf(report: Report): string {
   const doubt =
     rows.length === 0
       ? ''
-      : `<details><summary>${rows.length} rows with a doubtful figure</summary><ul>${rows
+      : `<details><summary>${plural(rows.length, 'row')} with a doubtful figure</summary><ul>${rows
           .map((row) => `<li>${escaped(titleOf(row))}</li>`)
           .join('')}</ul></details>`
   return `<div class="trust ${disturbed === 0 ? 'good' : 'bad'}"><p>${escaped(text)}</p>${doubt}</div>`
@@ -227,7 +228,7 @@ function colophonOf({ machine, versions, command, failures, rounds, seconds }: R
   const failed = failures.map((text) => `<li>${escaped(text)}</li>`).join('')
   return `<section id="how-it-was-measured"><h2>How it was measured</h2>
 <pre>${escaped(command)}</pre>
-<p>Bars and first marks are medians of ${rounds} rounds of ${seconds} s; the thin line is from quartile to quartile, each small dot is a round.
+<p>Bars and first marks are medians of ${plural(rounds, 'round')} of ${seconds} s; the thin line is from quartile to quartile, each small dot is a round.
 In each round every contender has a container and a daemon anew, and each workload goes through all of them, one right after the
 other. Only figures of one run compare. <b>~</b>: the rounds differ by more than ±${100 * WIDE} %. <b>!</b>: the machine did
 something else meanwhile. <b>*</b>: with a send buffer of 256 KiB, where that one is faster so.</p>

@@ -108,3 +108,6 @@ export function verdictOf({ met, close, measured, goal }: Judgement): string {
   if (goal === null) return 'reported'
   return `${met ? 'met' : 'not met'}${close ? ', close' : ''}`
 }
+
+export const plural = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? '' : 's'}`

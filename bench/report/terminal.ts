@@ -5,6 +5,7 @@ import {
   formatGoal,
   formatMeasured,
   formatRatio,
+  plural,
   qualityOf,
   type Report,
   titleOf,
@@ -77,7 +78,7 @@ function goalsOf({ goals }: Report): string {
     goals.filter(({ met, goal }) => goal !== null && test(met)).length
   const met = count((one) => one === true)
   const not = count((one) => one === false)
-  const sum = `${met} goals are met, ${not} are not, ${count((one) => one === null)} were not measured`
+  const sum = `goals: ${met} met, ${not} not met, ${count((one) => one === null)} not measured`
   return `${aligned(lines, 6)}\n${sum}`
 }
 
@@ -89,7 +90,9 @@ function trustOf(report: Report): string {
     lines.push(`* with ${[...new Set(tunings)].filter(Boolean).join(', ')}, which was the better`)
   }
   if (wideRows.length > 0) {
-    lines.push(`~ rounds that differ by more than ±${100 * WIDE} %: ${wideRows.length} rows`)
+    lines.push(
+      `~ rounds that differ by more than ±${100 * WIDE} %: ${plural(wideRows.length, 'row')}`,
+    )
   }
   if (disturbed > 0) {
     lines.push(
@@ -97,7 +100,7 @@ function trustOf(report: Report): string {
       ...disturbedRows.slice(0, MOST_NAMED).map((row) => `    ${titleOf(row)}`),
     )
     const more = disturbedRows.length - MOST_NAMED
-    if (more > 0) lines.push(`    and ${more} more rows`)
+    if (more > 0) lines.push(`    and ${plural(more, 'more row')}`)
   }
   return [...lines, ...report.failures.map((failure) => `failed: ${failure}`)].join('\n')
 }

@@ -46,9 +46,10 @@ export function judge(
 const percent = (part: number): string => `${(100 * part).toFixed(0)} %`
 
 export function snapshot(): Snapshot {
+  const at = performance.now()
   const { busy, stolen } = systemTimes(readFileSync('/proc/stat', 'utf8'))
   const ours = familyTime(processes(), process.pid)
-  return { at: performance.now(), busy, stolen, ours, throttled: throttled() }
+  return { at, busy, stolen, ours, throttled: throttled() }
 }
 
 /** Of the text of /proc/stat. */

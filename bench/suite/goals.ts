@@ -208,7 +208,8 @@ export function judge(
   return goals.flatMap((goal) => {
     const found = rows.filter((row) => row.metric === goal.metric && isOf(goal, row))
     if (found.length > 0) return found.map((row) => judgeRow(goal, row, rows, names))
-    return goal.goal === null ? [] : [judgementOf(goal, goal.what + (goal.whose ?? ''), null, null)]
+    const mtu = goal.mtus?.length === 1 ? goal.mtus[0]! : null
+    return goal.goal === null ? [] : [judgementOf(goal, goal.what + (goal.whose ?? ''), mtu, null)]
   })
 }
 

@@ -22,6 +22,8 @@ async function started(server: Program): Promise<Program> {
 export interface IperfOptions {
   port: number
   seconds: number
+  /** Of both ends; without it it is UDP, or the kernel's choice. */
+  congestion?: string
   args?: readonly string[]
 }
 
@@ -32,12 +34,22 @@ export type IperfEnd = Record<string, any>
 export async function iperf(
   place: Namespace,
   host: string,
-  { port, seconds, args = [] }: IperfOptions,
+  { port, seconds, congestion, args = [] }: IperfOptions,
 ): Promise<IperfEnd> {
-  const { stdout, stderr } = await place.execute(
-    ['iperf3', '--client', host, '--port', `${port}`, '--time', `${seconds}`, '--json', ...args],
-    { limit: seconds * 1000 + 20_000 },
-  )
+  const control = congestion === undefined ? [] : ['--congestion', congestion]
+  const command = [
+    'iperf3',
+    '--client',
+    host,
+    '--port',
+    `${port}`,
+    '--time',
+    `${seconds}`,
+    '--json',
+  ]
+  const { stdout, stderr } = await place.execute([...command, ...control, ...args], {
+    limit: seconds * 1000 + 20_000,
+  })
   const report = JSON.parse(stdout || '{}')
   if (report.error !== undefined || report.end === undefined) {
     throw new Error(`iperf3: ${report.error ?? (stderr.trim() || 'it did not end')}`)

@@ -4,14 +4,14 @@ import { cpus, release, totalmem } from 'node:os'
 import { execute } from '../../src/lab/program.ts'
 
 /** What a reader needs to compare machines, in words. */
-export async function describeMachine(): Promise<Record<string, string>> {
+export async function describeMachine(congestion: string): Promise<Record<string, string>> {
   const { stdout } = await execute(['iperf3', '--version']).catch(() => ({ stdout: '' }))
   const isVirtual = / hypervisor /.test(read('/proc/cpuinfo'))
   return {
     CPU: `${cpus()[0]?.model.trim()} × ${cpus().length}${isVirtual ? ', virtual' : ''}`,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     Linux: release(),
-    TCP: read('/proc/sys/net/ipv4/tcp_congestion_control').trim(),
+    TCP: `${congestion} in iperf3, ${read('/proc/sys/net/ipv4/tcp_congestion_control').trim()} elsewhere`,
     Node: process.versions.node,
     iperf: stdout.split(' ')[1] ?? '?',
   }

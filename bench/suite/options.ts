@@ -11,6 +11,7 @@ what is measured
   --mtu N,…            default 1500,4000,16384,65520
   --only NAME,…        these contenders (--list)
   --group NAME,…       these groups of workloads (--list)
+  --congestion NAME    of iperf3's TCP (default cubic)
   --node FILE,…        start the command with these programs of Node as well
   --against REVISION   slipway as it was then as one more contender
   --from FILE          measures nothing: makes the outputs of a run that was kept with --json
@@ -26,6 +27,8 @@ what comes out, besides the tables
 /** How much work is put into each workload. */
 export interface Effort {
   seconds: number
+  /** The congestion control of iperf3's ends: machines have different ones by default. */
+  congestion: string
   /** How many idle connections: at first, and in the end. */
   connections: readonly [number, number]
   /** How long one looks at what an idle daemon uses, in s. */
@@ -52,9 +55,11 @@ export interface Plan {
   outputs: { json?: string; html?: string; svg?: string; markdown?: string }
 }
 
-const FULL: Effort = { seconds: 3, connections: [1_000, 10_000], watch: 30, steps: 8, starts: 5 }
-const QUICK: Effort = { seconds: 1, connections: [1_000, 10_000], watch: 10, steps: 6, starts: 2 }
-const SMOKE: Effort = { seconds: 1, connections: [20, 100], watch: 1, steps: 1, starts: 1 }
+type Amount = Omit<Effort, 'congestion'>
+
+const FULL: Amount = { seconds: 3, connections: [1_000, 10_000], watch: 30, steps: 8, starts: 5 }
+const QUICK: Amount = { seconds: 1, connections: [1_000, 10_000], watch: 10, steps: 6, starts: 2 }
+const SMOKE: Amount = { seconds: 1, connections: [20, 100], watch: 1, steps: 1, starts: 1 }
 
 /** Throws an error that names the option. */
 export function planOf(argv: readonly string[]): Plan | 'help' {
@@ -66,6 +71,7 @@ export function planOf(argv: readonly string[]): Plan | 'help' {
       mtu: { type: 'string' },
       only: { type: 'string' },
       group: { type: 'string' },
+      congestion: { type: 'string', default: 'cubic' },
       node: { type: 'string' },
       against: { type: 'string' },
       from: { type: 'string' },
@@ -85,7 +91,11 @@ export function planOf(argv: readonly string[]): Plan | 'help' {
   const effort = o.smoke ? SMOKE : o.quick ? QUICK : FULL
   const mtus = o.mtu ?? (o.smoke ? '1500' : o.quick ? '1500,65520' : '1500,4000,16384,65520')
   return {
-    effort: { ...effort, seconds: whole('--seconds', o.seconds, effort.seconds, 1, 600) },
+    effort: {
+      ...effort,
+      seconds: whole('--seconds', o.seconds, effort.seconds, 1, 600),
+      congestion: o.congestion,
+    },
     rounds: whole('--rounds', o.rounds, o.smoke || o.quick ? 1 : 5, 1, 1000),
     mtus: [...new Set(mtus.split(','))].map((text) => whole('--mtu', text, 0, 68, 65_520)),
     quick: o.quick && o.group === undefined,

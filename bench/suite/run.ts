@@ -97,7 +97,7 @@ async function startAll(
   for (const [i, contender] of contenders.entries()) {
     if (!workloads.some((workload) => takes(contender, workload, plan))) continue
     try {
-      const running = await contender.start(world, mtu, FIRST_HOST_PORT + i)
+      const running = await contender.start(world, { mtu, hostPort: FIRST_HOST_PORT + i })
       entries.push({ contender, running, hasEnded: false })
       if (running.guest) await serveIperf(running.guest, GUEST_PORT)
     } catch (error) {

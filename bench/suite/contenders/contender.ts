@@ -15,12 +15,17 @@ export interface Contender {
   /** Its version, or undefined when it is not installed, or cannot do this. */
   version(): Promise<string | undefined>
   /** Makes a container and starts it there, with port GUEST_PORT of the container published as `hostPort`. */
-  start(world: World, mtu: number, hostPort: number): Promise<Running>
+  start(world: World, setting: Setting): Promise<Running>
   /**
    * Starts it and ends it again: from its start until it was ready, in ms. Undefined where this one is not started
    * so.
    */
   startOnly?(world: World, how: StartOptions): Promise<number | undefined>
+}
+
+export interface Setting {
+  mtu: number
+  hostPort: number
 }
 
 export interface StartOptions {

@@ -17,7 +17,7 @@ export const pasta: Contender = {
     const { stdout } = await execute(['dpkg-query', '-W', 'passt']).catch(() => ({ stdout: '' }))
     return stdout.trim().split('\t')[1] ?? version
   },
-  async start(world, mtu, hostPort) {
+  async start(world, { mtu, hostPort }) {
     const guest = await world.container()
     const ports = ['-t', `${hostPort}:${GUEST_PORT}`]
     const { pid, stop } = await launchPasta(world, guest, ['--mtu', `${mtu}`, ...ports])

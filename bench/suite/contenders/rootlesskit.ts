@@ -16,7 +16,7 @@ export const rootlesskit: Contender = {
   hint: 'apt install rootlesskit slirp4netns',
   offers: ['spliced'],
   version: () => firstLine(['rootlesskit', '--version'], 'rootlesskit'),
-  async start(world, mtu, hostPort) {
+  async start(world, { mtu, hostPort }) {
     const bin = await giveSubordinateIds(world)
     const state = join(world.directory, `rootlesskit-${hostPort}-${++started}`)
     const program = world.host.start([

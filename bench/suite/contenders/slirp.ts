@@ -13,7 +13,7 @@ export function slirpLike(name: string, hint: string, binary?: string): Contende
     hint,
     offers: ['start', 'gateway', 'forward'],
     version: () => firstLine([...launch(binary), '--version'], name.split('@')[0]!),
-    async start(world, mtu, hostPort) {
+    async start(world, { mtu, hostPort }) {
       const running = await startWith(world, { mtu, ...own }, hostPort)
       // By the host's other address, as pasta is: it would splice what comes from 127.0.0.1 past the TAP.
       return { ...running, gateway: GATEWAY, forward: { host: HOST_ADDRESS, port: hostPort } }
@@ -33,7 +33,7 @@ export function splicing(name: string, hint: string, binary?: string): Contender
       const { stdout } = await execute([...launch(binary), '--help']).catch(() => ({ stdout: '' }))
       return stdout.includes(mode) ? firstLine([...launch(binary), '--version'], name) : undefined
     },
-    async start(world, mtu, hostPort) {
+    async start(world, { mtu, hostPort }) {
       const options = { wrapper, ...(binary !== undefined && { binary }) }
       const args = [`${mode}=splice`]
       const running = await startWith(world, { mtu, ...options, args }, hostPort)

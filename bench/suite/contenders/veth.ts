@@ -15,7 +15,7 @@ export const veth: Contender = {
     const { stdout } = await execute(['ip', '-V']).catch(() => ({ stdout: '' }))
     return /iproute2-[^,\s]+/.exec(stdout)?.[0]
   },
-  async start(world, mtu) {
+  async start(world, { mtu }) {
     const guest = await world.container()
     await shell(
       world.host,

@@ -45,6 +45,7 @@ async function besideBulk(place: GuestPlace, args: readonly string[]): Promise<F
   const bulk = iperf(guest, gateway, {
     port: hostPortOf(place),
     seconds: 2 * seconds + 2,
+    congestion: place.effort.congestion,
     args: [...args, ...place.tuning],
   })
   bulk.catch(() => {}) // awaited below
