@@ -21,10 +21,19 @@ const FIRST_HOST_PORT = 5301
 /** Is told what is being done, and how much of all of it was. */
 export type Progress = (what: string, part: number) => void
 
+/** A contender that runs. */
 interface Entry {
   contender: Contender
   running: Running
   hasEnded: boolean
+}
+
+/** What all of a run has in common. */
+interface Run {
+  world: World
+  plan: Plan
+  watch: Watch
+  results: Results
 }
 
 export async function runSuite(
@@ -33,35 +42,21 @@ export async function runSuite(
   workloads: readonly Workload[],
   progress: Progress,
 ): Promise<Results> {
-  const { effort, rounds, mtus } = plan
+  const { rounds, mtus } = plan
   const names = contenders.map(({ name }) => name)
   const results = new Results(names, workloads)
   const world = await World.open()
-  const watch = new Watch(cpus().length)
+  const run: Run = { world, plan, watch: new Watch(cpus().length), results }
   const turns = rounds * mtus.length
   let turn = 0
   try {
     await startServers(world, results.names)
     for (let round = 1; round <= rounds; round++) {
       for (const mtu of mtus) {
-        const now = workloads.filter((one) => isDue(one, round, mtu === mtus[0]))
+        const due = workloads.filter((one) => isDue(one, round, mtu === mtus[0]))
         const at = `round ${round} of ${rounds}, MTU ${mtu}`
-        const entries = await startAll(world, contenders, now, mtu, plan, results)
-        try {
-          for (const [i, workload] of now.entries()) {
-            const first = (round + i) % Math.max(1, entries.length)
-            for (const entry of [...entries.slice(first), ...entries.slice(0, first)]) {
-              if (!takes(entry.contender, workload, plan)) continue
-              const { name } = entry.contender
-              const part = (turn + i / now.length) / turns
-              progress(`${at}: ${workload.group}, ${workload.name}: ${name}`, part)
-              const place = { world, contender: entry.contender, running: entry.running, effort }
-              await measure(entry, workload, place, round, mtu, watch, results)
-            }
-          }
-        } finally {
-          for (const { running } of entries) await running.stop()
-        }
+        const told: Progress = (what, part) => progress(`${at}: ${what}`, (turn + part) / turns)
+        await takeTurns(run, contenders, due, round, mtu, told)
         turn++
       }
     }
@@ -80,22 +75,49 @@ export function isDue(
   return (isFirst || !once) && round <= rounds
 }
 
+/** All workloads of a round at one MTU, each with all contenders. */
+async function takeTurns(
+  run: Run,
+  contenders: readonly Contender[],
+  workloads: readonly Workload[],
+  round: number,
+  mtu: number,
+  progress: Progress,
+): Promise<void> {
+  const entries = await startAll(run, contenders, workloads, mtu)
+  try {
+    for (const [i, workload] of workloads.entries()) {
+      const first = (round + i) % Math.max(1, entries.length)
+      for (const entry of [...entries.slice(first), ...entries.slice(0, first)]) {
+        if (!takesPart(entry.contender, workload, run.plan)) continue
+        const what = `${workload.group}, ${workload.name}: ${entry.contender.name}`
+        progress(what, i / workloads.length)
+        await measure(run, entry, workload, round, mtu)
+      }
+    }
+  } finally {
+    for (const { running } of entries) await running.stop()
+  }
+}
+
 /** A smoke round tries all workloads, and all contenders, but not all of one with all of the other. */
-function takes({ name, offers }: Contender, { needs, quick }: Workload, { smoke }: Plan): boolean {
+function takesPart(
+  { name, offers }: Contender,
+  { needs, quick }: Workload,
+  { smoke }: Plan,
+): boolean {
   return offers.includes(needs) && (!smoke || quick === true || name === 'slipway')
 }
 
 async function startAll(
-  world: World,
+  { world, plan, results }: Run,
   contenders: readonly Contender[],
   workloads: readonly Workload[],
   mtu: number,
-  plan: Plan,
-  results: Results,
 ): Promise<Entry[]> {
   const entries: Entry[] = []
   for (const [i, contender] of contenders.entries()) {
-    if (!workloads.some((workload) => takes(contender, workload, plan))) continue
+    if (!workloads.some((workload) => takesPart(contender, workload, plan))) continue
     try {
       const running = await contender.start(world, { mtu, hostPort: FIRST_HOST_PORT + i })
       entries.push({ contender, running, hasEnded: false })
@@ -109,34 +131,42 @@ async function startAll(
 
 /** Runs one workload with one contender, in each way that this wants to be tuned. */
 async function measure(
+  { world, plan, watch, results }: Run,
   entry: Entry,
   workload: Workload,
-  place: Omit<Place, 'tuning'>,
   round: number,
   mtu: number,
-  watch: Watch,
-  results: Results,
 ): Promise<void> {
   if (entry.hasEnded) return
   const { contender, running } = entry
   const { name } = contender
   const title = `${workload.group}, ${workload.name}`
-  const tunings = (workload.bulk && contender.tunings) || { '': [] }
-  for (const [tuning, args] of Object.entries(tunings)) {
+  const at = workload.once ? null : mtu
+  for (const [tuning, args] of Object.entries(tuningsOf(contender, workload, plan))) {
     if (running.pids.some((pid) => !existsSync(`/proc/${pid}`))) {
       entry.hasEnded = true
       return results.fail(name, mtu, `the daemon has ended, before ${title}`)
     }
+    const place = { world, contender, running, effort: plan.effort, tuning: args }
     const end = watch.begin()
     try {
-      const values = await take(workload, { ...place, tuning: args })
-      const at = workload.once ? null : mtu
-      const disturbed = end()
-      results.add({ contender: name, workload, mtu: at, tuning, round, disturbed, values })
+      const values = await take(workload, place)
+      results.add({ contender: name, workload, mtu: at, tuning, round, disturbed: end(), values })
     } catch (error) {
       results.fail(name, mtu, `${title}: ${(error as Error).message}`)
     }
   }
+}
+
+const UNTUNED = { '': [] }
+
+function tuningsOf(
+  { tunings = UNTUNED }: Contender,
+  { tuned }: Workload,
+  { quick, smoke }: Plan,
+): Readonly<Record<string, readonly string[]>> {
+  const isTuned = tuned === 'always' || (tuned === 'at leisure' && !quick && !smoke)
+  return isTuned ? tunings : UNTUNED
 }
 
 /** What a workload found, and what the daemon used for it. */

@@ -49,8 +49,8 @@ export interface Workload {
   once?: boolean
   /** Is measured in so many rounds only: it takes long, and changes little. */
   rounds?: number
-  /** Bulk TCP, which a contender may want to be tuned for. */
-  bulk?: boolean
+  /** Bulk TCP, for which a contender is tried with each of its tunings: always, or where there is time for it. */
+  tuned?: 'always' | 'at leisure'
   run(place: Place): Promise<Found>
 }
 

@@ -59,7 +59,7 @@ export function madeUp(): Report {
             contender === 'veth' ? {} : { cpuPerGigabyte: value('s/GB', 0, true), peak: 60 }
           const disturbed =
             round === 3 && m === 1 ? "24 % of the processors' time for others" : undefined
-          for (const tuning of contender === 'pasta' && workload.bulk ? ['', '-w 256K'] : ['']) {
+          for (const tuning of contender === 'pasta' && workload.tuned ? ['', '-w 256K'] : ['']) {
             const better = tuning === '' ? 1 : 1.5
             results.add({
               ...{ contender, workload, round, tuning, disturbed, mtu: workload.once ? null : mtu },

@@ -37,7 +37,7 @@ async function fromHost(
 const streams = (count: number): string[] => (count === 1 ? [] : ['--parallel', `${count}`])
 const many = (count: number): string => (count === 1 ? '' : `, ${count} streams`)
 
-const bulk = { group: 'TCP', needs: 'gateway', bulk: true } as const
+const bulk = { group: 'TCP', needs: 'gateway', tuned: 'always' } as const
 
 export const tcp: readonly Workload[] = [1, 8].flatMap((count): Workload[] => [
   {
@@ -73,7 +73,7 @@ export const published: readonly Workload[] = Object.entries(WAYS).map(([way, [n
   name,
   metrics: { rate: GBIT },
   needs: 'forward',
-  bulk: true,
+  tuned: 'at leisure',
   quick: true,
   run: async (place) => arrived(await fromHost(place, place.running.forward!, args)),
 }))
