@@ -35,7 +35,8 @@ async function main(): Promise<void> {
   console.log(`${tablesOf(report)}\n`)
   for (const [name, version] of Object.entries(report.versions)) console.log(`${name}: ${version}`)
   write(report, plan)
-  if (report.failures.some((text) => text.startsWith('slipway'))) process.exitCode = 1
+  if (report.failures.some((text) => /^slipway|: cannot start it: /.test(text)))
+    process.exitCode = 1
 }
 
 function list({ nodes }: Plan): void {

@@ -72,8 +72,10 @@ function draw(canvas) {
   const set = sets[canvas.dataset.set]
   const panel = set.panels[canvas.dataset.panel]
   const isLog = set.kind === 'marks'
-  const longest = Math.max(...panel.lines.map(({ label, name }) => (name ? label.length : 0)))
-  const text = Math.max(...panel.lines.map(({ text = '' }) => text.length))
+  // The same in all panels of a set, so that their axes stand alike.
+  const lines = set.panels.flatMap((one) => one.lines)
+  const longest = Math.max(...lines.map(({ label, name }) => (name ? label.length : 0)))
+  const text = Math.max(...lines.map(({ text = '' }) => text.length))
   new Chart(canvas, {
     type: 'bar',
     data: {
@@ -94,7 +96,7 @@ function draw(canvas) {
       animation: false,
       maintainAspectRatio: false,
       layout: {
-        padding: { left: longest * 6.3 + 8, right: set.marks.length > 1 ? text * 5.8 + 8 : 4 },
+        padding: { left: longest * 6.4 + 12, right: set.marks.length > 1 ? text * 5.8 + 8 : 4 },
       },
       plugins: {
         legend: { display: false },
