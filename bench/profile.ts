@@ -255,8 +255,9 @@ async function run(
   try {
     if (!isLibrary) await daemon.forward({ hostPort: HOST_PORT, guestPort: GUEST_PORT })
     await serveIperf(guest, GUEST_PORT)
+    const seconds = whole('--seconds', options.seconds)
     const effort = {
-      ...{ seconds: whole('--seconds', options.seconds), connections: CONNECTIONS },
+      ...{ seconds, exchanges: seconds, connections: CONNECTIONS },
       ...{ watch: 5, steps: 5, starts: 1, congestion: 'cubic' },
     }
     const forward = { host: HOST_ADDRESS, port: HOST_PORT }

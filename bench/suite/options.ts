@@ -26,7 +26,10 @@ what comes out, besides the tables
 
 /** How much work is put into each workload. */
 export interface Effort {
+  /** Of a transfer. */
   seconds: number
+  /** Of requests and responses, in s. */
+  exchanges: number
   /** The congestion control of iperf3's ends: machines have different ones by default. */
   congestion: string
   /** How many idle connections: at first, and in the end. */
@@ -57,9 +60,30 @@ export interface Plan {
 
 type Amount = Omit<Effort, 'congestion'>
 
-const FULL: Amount = { seconds: 3, connections: [1_000, 10_000], watch: 30, steps: 8, starts: 5 }
-const QUICK: Amount = { seconds: 1, connections: [1_000, 10_000], watch: 10, steps: 6, starts: 2 }
-const SMOKE: Amount = { seconds: 1, connections: [20, 100], watch: 1, steps: 1, starts: 1 }
+const FULL: Amount = {
+  seconds: 3,
+  exchanges: 2,
+  connections: [1_000, 10_000],
+  watch: 30,
+  steps: 8,
+  starts: 5,
+}
+const QUICK: Amount = {
+  seconds: 1,
+  exchanges: 0.6,
+  connections: [1_000, 10_000],
+  watch: 10,
+  steps: 6,
+  starts: 2,
+}
+const SMOKE: Amount = {
+  seconds: 1,
+  exchanges: 0.3,
+  connections: [20, 100],
+  watch: 1,
+  steps: 1,
+  starts: 1,
+}
 
 /** Throws an error that names the option. */
 export function planOf(argv: readonly string[]): Plan | 'help' {

@@ -13,8 +13,6 @@ import {
 } from '../workload.ts'
 
 const RUNS = 5
-/** s of one look, at most. */
-const LONGEST = 2
 
 const quantiles = {
   p50: { name: 'p50', unit: 'µs', digits: 0, less: true },
@@ -31,7 +29,7 @@ type Mode = 'rr' | 'udp-rr'
 async function several(place: GuestPlace, mode: Mode): Promise<Found> {
   const runs: Record<string, number>[] = []
   for (let run = 0; run < RUNS; run++) {
-    runs.push(await exchange(place, mode, Math.min(place.effort.seconds, LONGEST) / RUNS))
+    runs.push(await exchange(place, mode, place.effort.exchanges / RUNS))
   }
   const of = (field: string): number => median(runs.map((run) => run[field]!))
   const exchanges = runs.reduce((sum, { count }) => sum + count!, 0)
@@ -41,11 +39,11 @@ async function several(place: GuestPlace, mode: Mode): Promise<Found> {
 /** First TCP's, then UDP's, beside one transfer, which is as fast as this contender makes it. */
 async function besideBulk(place: GuestPlace, args: readonly string[]): Promise<Found> {
   const { guest, gateway } = place.running
-  const seconds = Math.max(1, Math.min(place.effort.seconds, LONGEST))
+  const { exchanges: seconds, congestion } = place.effort
   const bulk = iperf(guest, gateway, {
     port: hostPortOf(place),
-    seconds: 2 * seconds + 2,
-    congestion: place.effort.congestion,
+    seconds: Math.ceil(2 * seconds + 2), // a whole number, for iperf3
+    congestion,
     args: [...args, ...place.tuning],
   })
   bulk.catch(() => {}) // awaited below
@@ -123,8 +121,7 @@ export const latency: readonly Workload[] = [
     metrics: { rate: { name: '', unit: '/s', digits: 0 } },
     quick: true,
     async run(place) {
-      const seconds = Math.min(place.effort.seconds, LONGEST)
-      const { rate, count } = await exchange(guest(place), 'crr', seconds)
+      const { rate, count } = await exchange(guest(place), 'crr', place.effort.exchanges)
       return { values: { rate }, exchanges: count }
     },
   },
