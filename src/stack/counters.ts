@@ -79,6 +79,8 @@ export interface Counters {
   /** D-SACKs: the guest had what was sent again (RFC 2883). */
   tcpSpurious: number
   tcpChallengeAcks: number
+  /** Idle guests were asked whether they live (RFC 9293 §3.8.4). */
+  tcpKeepAlives: number
   readonly drop: Drops
 }
 
@@ -93,6 +95,7 @@ export function createCounters(): Counters {
     tcpTailProbes: 0,
     tcpSpurious: 0,
     tcpChallengeAcks: 0,
+    tcpKeepAlives: 0,
     drop: {
       ethernetShort: 0,
       ethernetType: 0,

@@ -74,6 +74,16 @@ export interface ConnectionUser {
   closed(c: Connection, reason: CloseReason): void
 }
 
+/** When it is asked whether an idle guest still lives (RFC 9293 §3.8.4). Times in ms. */
+export interface KeepAlive {
+  /** How long nothing was heard before it is asked. */
+  readonly idle: number
+  /** How long it is given to answer, before it is asked once more. */
+  readonly interval: number
+  /** How often it is asked in vain. */
+  readonly probes: number
+}
+
 export class Connection implements Keyed, Timed {
   readonly tcp: Tcp
   readonly user: ConnectionUser
@@ -197,11 +207,16 @@ export class Connection implements Keyed, Timed {
   isTlpRetrans = false
   persistAt: number = Infinity
   persistBackoff = 0
-  /** When the closed window was probed last, ms. */
+  /** When the guest was probed last, ms: its closed window, or whether it lives. */
   probedAt: number = -Infinity
   /** What is in flight, an octet or the FIN, went out beyond the closed window. */
   isProbing = false
   ackAt: number = Infinity
+  /** Set by `setKeepAlive` only. */
+  keepAlive: KeepAlive | undefined
+  keepAliveAt: number = Infinity
+  /** Keep-alives in a row that nothing was heard after. */
+  keepAliveProbes = 0
   /** The end of TIME-WAIT. */
   waitAt: number = Infinity
   /** When the guest was last heard of. */
@@ -280,6 +295,14 @@ export function close(c: Connection): void {
   c.finQueued = true
   if (c.state === 'ESTABLISHED') setState(c, 'FIN-WAIT-1')
   else if (c.state === 'CLOSE-WAIT') setState(c, 'LAST-ACK')
+  touch(c)
+}
+
+/** Keep-alives from now on, or none any more. There are none before it is called (MUST-24, MUST-25). */
+export function setKeepAlive(c: Connection, keepAlive: KeepAlive | undefined, now: number): void {
+  c.keepAlive = keepAlive
+  c.keepAliveProbes = 0
+  c.keepAliveAt = keepAlive === undefined ? Infinity : now + keepAlive.idle
   touch(c)
 }
 

@@ -206,13 +206,22 @@ export function emitText(
 
 /** An ACK without text: with the SACK blocks that are to be reported (RFC 2018 §4). */
 export function emitAck(c: Connection, now: number): void {
+  emitAckFrom(c, c.sndNxt, now)
+}
+
+/** SEG.SEQ = SND.NXT - 1 and no text (RFC 9293 §3.8.4, SHLD-12): who lives answers with an ACK. */
+export function emitKeepAlive(c: Connection, now: number): void {
+  emitAckFrom(c, seq.add(c.sndNxt, -1), now)
+}
+
+function emitAckFrom(c: Connection, from: seq.Seq, now: number): void {
   const { transmitter: out, memory } = c.tcp.options
   const most = c.hasTimestamps ? 3 : 4
   const blocks = c.hasSack ? fillBlocks(c, most) : 0
   const optionsLen = (c.hasTimestamps ? 12 : 0) + (blocks > 0 ? 4 + 8 * blocks : 0)
   const headerLen = wire.HEADER_LEN + optionsLen
   const at = out.begin(c.key, c.neighbour, ipv4.TCP, headerLen)
-  let end = emitSegmentHeader(c, memory.view, at, c.sndNxt, wire.ACK, headerLen, now)
+  let end = emitSegmentHeader(c, memory.view, at, from, wire.ACK, headerLen, now)
   if (blocks > 0) end = wire.emitSack(memory.view, end, sackBlocks, blocks)
   acknowledged(c)
   out.sendTransport(c.key, c.neighbour, ipv4.TCP, end, headerLen, 16, now)

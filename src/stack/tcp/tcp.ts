@@ -306,7 +306,7 @@ export class Tcp {
   /** TIME-WAIT: the user is told that it is over; the table remembers it for 2 MSL. */
   enterTimeWait(c: Connection, now: number): void {
     const wasWaiting = c.state === 'TIME-WAIT'
-    c.rtoAt = c.reoAt = c.ptoAt = c.persistAt = Infinity
+    c.rtoAt = c.reoAt = c.ptoAt = c.persistAt = c.keepAliveAt = Infinity
     c.waitAt = now + TIME_WAIT
     if (wasWaiting) return
     setState(c, 'TIME-WAIT')

@@ -1,6 +1,6 @@
 /** What time does to a connection. One `deadline`, recomputed in one function. */
 import { type Connection, flightSize, maySend } from './connection.ts'
-import { emitText, persistInterval, sendTailProbe, timestamp } from './output.ts'
+import { emitKeepAlive, emitText, persistInterval, sendTailProbe, timestamp } from './output.ts'
 import { detectLoss, enterTimeoutRecovery } from './recovery.ts'
 import * as seq from './seq.ts'
 
@@ -11,7 +11,8 @@ const MAX_SYN_RETRANSMITS = 7
 
 /** The earliest of the connection's timers becomes its deadline. */
 export function updateDeadline(c: Connection): void {
-  c.deadline = Math.min(c.rtoAt, c.reoAt, c.ptoAt, c.persistAt, c.ackAt, c.waitAt)
+  const alarms = Math.min(c.keepAliveAt, c.waitAt)
+  c.deadline = Math.min(c.rtoAt, c.reoAt, c.ptoAt, c.persistAt, c.ackAt, alarms)
   if (c.state !== 'CLOSED') c.tcp.deadlines.update(c)
 }
 
@@ -29,6 +30,7 @@ export function timeout(c: Connection, now: number): void {
     c.ackNow = true
     c.isInteractive = false // nothing was sent that could have carried it
   }
+  if (now >= c.keepAliveAt) keepAliveTimeout(c, now)
   if (now >= c.waitAt && c.state === 'TIME-WAIT') c.tcp.remove(c)
 }
 
@@ -76,4 +78,29 @@ function persistTimeout(c: Connection, now: number): void {
     c.isProbing = true
   }
   c.persistAt = now + persistInterval(c)
+}
+
+/**
+ * RFC 9293 §3.8.4: an idle guest is asked whether it lives, and given up when it does not answer
+ * several times in a row (MUST-29). The timer is not set back by each segment; here one sees when
+ * the last one came.
+ */
+function keepAliveTimeout(c: Connection, now: number): void {
+  const { idle, interval, probes } = c.keepAlive!
+  if (c.heardAt >= c.probedAt) c.keepAliveProbes = 0
+  if (c.keepAliveProbes === 0 && now < c.heardAt + idle) {
+    c.keepAliveAt = c.heardAt + idle
+    return
+  }
+  // MUST-26. What is out, or waits for a window, has a timer that finds out by itself.
+  if (flightSize(c) > 0 || c.sendQueue.length > 0) {
+    c.keepAliveAt = now + idle
+    return
+  }
+  if (c.keepAliveProbes >= probes) return c.tcp.abort(c, 'guest-timeout')
+  c.keepAliveProbes++
+  c.probedAt = now
+  c.tcp.counters.tcpKeepAlives++
+  emitKeepAlive(c, now)
+  c.keepAliveAt = now + interval
 }

@@ -16,6 +16,7 @@ const TIMES = [
   'rtoAt',
   'persistAt',
   'ackAt',
+  'keepAliveAt',
   'waitAt',
   'heardAt',
   'probedAt',
