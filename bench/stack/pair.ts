@@ -74,7 +74,7 @@ class End implements Upper {
         sendBuffer: options.sendBuffer ?? 1024 * 1024,
         receiveBuffer: 1024 * 1024,
         connections: 100,
-        requests: 100,
+        halfOpen: 100,
       },
       random: () => 12_345,
     })

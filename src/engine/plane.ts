@@ -103,7 +103,7 @@ export class DataPlane implements Handler {
         sendBuffer: SEND_BUFFER,
         receiveBuffer: RECEIVE_BUFFER,
         connections: descriptors,
-        requests: Math.min(4096, descriptors),
+        halfOpen: Math.min(4096, descriptors),
       },
       random: randomWord,
     })

@@ -20,8 +20,8 @@ interface Kind {
 const KINDS: readonly Kind[] = [
   {
     code: 'WARN_CONNECTIONS',
-    count: ({ drops }) => drops.tcpLimit,
-    text: 'connections were refused: there are as many as there may be (RLIMIT_NOFILE)',
+    count: ({ drops }) => drops.tcpLimit + drops.tcpHalfOpen,
+    text: 'connections were refused: there are as many as there may be',
   },
   {
     code: 'WARN_MEMORY',

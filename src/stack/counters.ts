@@ -29,8 +29,16 @@ export interface Drops {
   ipv6HopLimit: number
   ipv6Protocol: number
   icmpv6Malformed: number
-  /** Fragments that overlap, are too many, too long or too old. */
-  fragments: number
+  /** A fragment of no length, of one that is no multiple of eight and not the last, or without its headers. */
+  fragmentMalformed: number
+  /** A fragmented datagram that would be longer than an IP packet may be. */
+  fragmentTooLong: number
+  /** A datagram whose fragments overlap, or disagree about its end; and what comes of it later. */
+  fragmentOverlap: number
+  /** A datagram whose fragments did not all come in time. */
+  fragmentTimeout: number
+  /** A datagram that waited for fragments for longer than as many others as may wait. */
+  fragmentLimit: number
   icmpMalformed: number
   icmpChecksum: number
   /** An ICMP message that nothing here wants. */
@@ -59,8 +67,10 @@ export interface Drops {
   tcpNoConnection: number
   /** Out of the window, PAWS, or an acknowledgment of what was never sent. */
   tcpUnacceptable: number
-  /** A SYN while the most flows or dials there may be exist. */
+  /** A SYN, or a client of a published port, while there are as many connections as there may be: refused. */
   tcpLimit: number
+  /** A SYN while as many handshakes are under way as may be: it comes again. */
+  tcpHalfOpen: number
   /** Text that found no room in the pool: it is not acknowledged and comes again. */
   tcpNoMemory: number
   /** An ARP request that waits has as many frames held as it may. */
@@ -114,7 +124,11 @@ export function createCounters(): Counters {
       ipv6HopLimit: 0,
       ipv6Protocol: 0,
       icmpv6Malformed: 0,
-      fragments: 0,
+      fragmentMalformed: 0,
+      fragmentTooLong: 0,
+      fragmentOverlap: 0,
+      fragmentTimeout: 0,
+      fragmentLimit: 0,
       icmpMalformed: 0,
       icmpChecksum: 0,
       icmpUnwanted: 0,
@@ -133,6 +147,7 @@ export function createCounters(): Counters {
       tcpNoConnection: 0,
       tcpUnacceptable: 0,
       tcpLimit: 0,
+      tcpHalfOpen: 0,
       tcpNoMemory: 0,
       neighbourUnknown: 0,
     },

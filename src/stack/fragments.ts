@@ -10,7 +10,8 @@
  * The ECN marks of fragments are not merged (RFC 3168 §5.3): nothing between the guest and us sets
  * any. Not hot: octets are copied in here and out again, and views made for it.
  */
-import { Fragment, MAX_TEXT, MAX_TEXT6, Reassembly, SLOT_LEN } from './reassembly.ts'
+import type { Drops } from './counters.ts'
+import { Fragment, MAX_TEXT, MAX_TEXT6, Reassembly } from './reassembly.ts'
 import * as ipv4 from './wire/ipv4.ts'
 
 /** Linux' ipfrag_time. RFC 1122 §3.3.2 has 60 to 120 s: longer than identifications last today. */
@@ -23,52 +24,35 @@ const DATAGRAMS = 64
 export interface FragmentsOptions {
   /** How long a datagram may take, from the first of its fragments to come, in ms. */
   timeout?: number
-  /** How many datagrams may be incomplete. */
-  datagrams?: number
-  /** How many octets they may take; each takes `SLOT_LEN`, and there is always one. */
-  octets?: number
+  /** How many datagrams may be incomplete; each takes 64 KiB. */
+  datagrams?: number | undefined
 }
 
-export interface FragmentCounters {
-  completed: number
-  /** Fragments that came again, octet for octet; no loss. */
-  repeated: number
-  /** Fragments of no length, or of one that is no multiple of eight and not the last. */
-  malformed: number
-  /** Datagrams longer than 65,535 octets. */
-  tooLong: number
-  /** Datagrams whose fragments overlap, or contradict each other about the end. */
-  overlapping: number
-  /** Datagrams that were not complete in time. */
-  expired: number
-  /** Datagrams that gave way to another. */
-  evicted: number
-}
+/** Where losses are counted. */
+export type FragmentDrops = Pick<
+  Drops,
+  'fragmentMalformed' | 'fragmentTooLong' | 'fragmentOverlap' | 'fragmentTimeout' | 'fragmentLimit'
+>
 
 export class Fragments {
   /** When `timeout` is to be called, in ms; Infinity while no datagram is incomplete. */
   deadline: number = Infinity
-  readonly counters: FragmentCounters = {
-    completed: 0,
-    repeated: 0,
-    malformed: 0,
-    tooLong: 0,
-    overlapping: 0,
-    expired: 0,
-    evicted: 0,
-  }
+  /** Datagrams that became whole. */
+  completed = 0
+  /** Fragments that came again, octet for octet; no loss. */
+  repeated = 0
+  readonly #drop: FragmentDrops
   readonly #timeout: number
   readonly #most: number
   readonly #fragment = new Fragment()
-  /** What `newlyDropped` has told of. */
-  #told = 0
   /** Made when first needed, and kept. */
   readonly #slots: Reassembly[] = []
 
-  constructor(options: FragmentsOptions = {}) {
-    const { timeout = TIMEOUT, datagrams = DATAGRAMS, octets = DATAGRAMS * SLOT_LEN } = options
+  constructor(drop: FragmentDrops, options: FragmentsOptions = {}) {
+    this.#drop = drop
+    const { timeout = TIMEOUT, datagrams = DATAGRAMS } = options
     this.#timeout = timeout
-    this.#most = Math.max(1, Math.min(datagrams, Math.floor(octets / SLOT_LEN)))
+    this.#most = datagrams
   }
 
   /**
@@ -104,20 +88,20 @@ export class Fragments {
     const len = fragment.end - fragment.text
     // An empty fragment would be neither free nor taken; nobody who cuts datagrams makes one.
     if (len <= 0 || (!fragment.isLast && (len & 7) !== 0)) {
-      return void this.counters.malformed++
+      return void this.#drop.fragmentMalformed++
     }
     const known = this.#find()
-    if (known?.isDead) return void this.counters.overlapping++
-    if (fragment.offset + len > maxText) return this.#discard(known, 'tooLong')
+    if (known?.isDead) return void this.#drop.fragmentOverlap++
+    if (fragment.offset + len > maxText) return this.#discard(known, 'fragmentTooLong')
     const datagram = known ?? this.#open(now)
     const placed = datagram.place(bytes, fragment)
     if (placed === 'overlapping' && maxText === MAX_TEXT6) return this.#bury(datagram)
-    if (placed === 'overlapping') return this.#discard(datagram, 'overlapping')
-    if (placed === 'repeated') return void this.counters.repeated++
+    if (placed === 'overlapping') return this.#discard(datagram, 'fragmentOverlap')
+    if (placed === 'repeated') return void this.repeated++
     if (!datagram.isComplete()) return undefined
-    if (!datagram.finish()) return this.#discard(datagram, 'tooLong')
+    if (!datagram.finish()) return this.#discard(datagram, 'fragmentTooLong')
     this.#close(datagram)
-    this.counters.completed++
+    this.completed++
     return datagram
   }
 
@@ -131,25 +115,11 @@ export class Fragments {
       if (!datagram.isOpen || datagram.deadline > now) continue
       this.#close(datagram)
       if (datagram.isDead) continue
-      this.counters.expired++
+      this.#drop.fragmentTimeout++
       if (datagram.end === 0) continue
       datagram.finishFirst()
       onExpired?.(datagram)
     }
-  }
-
-  /** The sum of all counters that are losses. */
-  dropped(): number {
-    const { malformed, tooLong, overlapping, expired, evicted } = this.counters
-    return malformed + tooLong + overlapping + expired + evicted
-  }
-
-  /** How much `dropped` is more than at the last call. */
-  newlyDropped(): number {
-    const dropped = this.dropped()
-    const more = dropped - this.#told
-    this.#told = dropped
-    return more
   }
 
   #find(): Reassembly | undefined {
@@ -175,7 +145,7 @@ export class Fragments {
     }
     if (oldest !== undefined && this.#slots.length >= this.#most) {
       this.#close(oldest)
-      this.counters.evicted++
+      this.#drop.fragmentLimit++
       return oldest
     }
     const made = new Reassembly()
@@ -183,8 +153,11 @@ export class Fragments {
     return made
   }
 
-  #discard(datagram: Reassembly | undefined, reason: 'tooLong' | 'overlapping'): undefined {
-    this.counters[reason]++
+  #discard(
+    datagram: Reassembly | undefined,
+    reason: 'fragmentTooLong' | 'fragmentOverlap',
+  ): undefined {
+    this.#drop[reason]++
     if (datagram !== undefined) this.#close(datagram)
     return undefined
   }
@@ -192,7 +165,7 @@ export class Fragments {
   /** RFC 5722 §4: fragments that are still to come are discarded, too; so it is remembered. */
   #bury(datagram: Reassembly): undefined {
     datagram.isDead = true
-    this.counters.overlapping++
+    this.#drop.fragmentOverlap++
     return undefined
   }
 

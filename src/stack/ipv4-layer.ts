@@ -28,6 +28,8 @@ export interface Ipv4Options {
   readonly addresses: readonly number[]
   /** A place of 64 KiB, where a datagram that was put together is put. */
   readonly whole: number
+  /** How many datagrams may wait for fragments. */
+  readonly fragments: number | undefined
   /** The guest at the address in `key` is where the octets at `macAt` say. */
   readonly learn: (key: Int32Array, macAt: number) => Neighbour
 }
@@ -36,13 +38,14 @@ export class Ipv4Layer {
   readonly #options: Ipv4Options
   readonly #memory: Memory
   readonly #counters: Counters
-  readonly #fragments = new Fragments()
+  readonly #fragments: Fragments
   readonly #packet = new Packet()
 
   constructor(options: Ipv4Options) {
     this.#options = options
     this.#memory = options.memory
     this.#counters = options.counters
+    this.#fragments = new Fragments(options.counters.drop, { datagrams: options.fragments })
   }
 
   /** RFC 826: who asks is learnt, and told our address when it asks for one of ours. */
@@ -115,7 +118,6 @@ export class Ipv4Layer {
     const { bytes, view } = this.#memory
     const { at, end } = this.#packet
     const whole = this.#fragments.receive(bytes, view, at, end, now)
-    this.#counters.drop.fragments += this.#fragments.newlyDropped()
     if (whole === undefined) return false
     this.#locateWhole(whole)
     return true
@@ -202,7 +204,6 @@ export class Ipv4Layer {
       const neighbour = this.#options.transmitter.neighbours.find(key)
       this.#options.errors.about(at, end, neighbour, 'reassembly-time', now)
     })
-    this.#counters.drop.fragments += this.#fragments.newlyDropped()
   }
 }
 

@@ -41,6 +41,8 @@ export interface Ipv6Options {
   readonly random: () => number
   /** A place of 68 KiB, where a datagram that was put together is put. */
   readonly whole: number
+  /** How many datagrams may wait for fragments. */
+  readonly fragments: number | undefined
   /** The guest at the address in `key` is where the octets at `macAt` say. */
   readonly learn: (key: Int32Array, macAt: number) => Neighbour
 }
@@ -51,12 +53,14 @@ export class Ipv6Layer {
   readonly #ndp: NeighborDiscovery
   readonly #packet = new Packet()
   readonly #upper = new ipv6.UpperLayer()
-  readonly #fragments = new Fragments({ timeout: TIMEOUT6 })
+  readonly #fragments: Fragments
 
   constructor(options: Ipv6Options) {
     this.#options = options
     this.#memory = options.memory
     this.#ndp = new NeighborDiscovery(options)
+    const { counters, fragments: datagrams } = options
+    this.#fragments = new Fragments(counters.drop, { timeout: TIMEOUT6, datagrams })
   }
 
   /** The packet at `at`, in the frame that came. */
@@ -104,13 +108,13 @@ export class Ipv6Layer {
     const upper = this.#upper
     const { at, end, transport } = packet
     const { drop } = this.#options.counters
-    if (!ipv6Fragment.check(transport, end) || !this.#isFragmentRight(now)) {
-      drop.fragments++
+    const wrong = this.#whatIsWrongWithFragment(now)
+    if (wrong !== undefined) {
+      drop[wrong]++
       return false
     }
     if (!ipv6Fragment.isAtomic(v, transport)) {
       const whole = this.#fragments.receive6(bytes, v, at, transport, end, now)
-      drop.fragments += this.#fragments.newlyDropped()
       if (whole === undefined) return false
       packet.at = this.#options.whole
       packet.end = whole.copyTo(this.#memory, packet.at)
@@ -128,26 +132,27 @@ export class Ipv6Layer {
   }
 
   /** What each fragment has to be (RFC 8200 §4.5); its sender is told when it is not. */
-  #isFragmentRight(now: number): boolean {
+  #whatIsWrongWithFragment(now: number): 'fragmentMalformed' | 'fragmentTooLong' | undefined {
     const { view: v } = this.#memory
     const { at, end, transport } = this.#packet
+    if (!ipv6Fragment.check(transport, end)) return 'fragmentMalformed'
     const text = transport + ipv6Fragment.HEADER_LEN
     const offset = ipv6Fragment.offset(v, transport)
     const isLast = !ipv6Fragment.moreFragments(v, transport)
     if (!isLast && (end - text) % ipv6Fragment.UNIT !== 0) {
       this.#problem(icmpv6.ERRONEOUS_FIELD, at + ipv6.PAYLOAD_LEN, now)
-      return false
+      return 'fragmentMalformed'
     }
     if (offset + end - text > 0xffff) {
       this.#problem(icmpv6.ERRONEOUS_FIELD, transport + 2, now)
-      return false
+      return 'fragmentTooLong'
     }
-    if (offset !== 0) return true
+    if (offset !== 0) return undefined
     const upper = this.#upper
     const isChain = upper.findFrom(v, transport, text, end)
-    if (isChain && end - upper.at >= headerLenOf(upper.protocol)) return true
+    if (isChain && end - upper.at >= headerLenOf(upper.protocol)) return undefined
     this.#problem(icmpv6.INCOMPLETE_HEADER_CHAIN, at, now) // RFC 7112 §5
-    return false
+    return 'fragmentMalformed'
   }
 
   #receiveWhole(isOurs: boolean, now: number): void {
@@ -262,7 +267,6 @@ export class Ipv6Layer {
       ipv6.readAddress(this.#memory.view, whole + ipv6.SRC, key, 0)
       errors.about(whole, end, transmitter.neighbours.find(key), 'reassembly-time', now)
     })
-    this.#options.counters.drop.fragments += this.#fragments.newlyDropped()
   }
 }
 

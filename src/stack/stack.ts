@@ -57,6 +57,8 @@ export interface StackOptions {
   /** Our side of IPv6; without it, IPv6 is not spoken. */
   readonly ipv6?: Ipv6Subnet | undefined
   readonly limits: TcpLimits
+  /** How many datagrams may wait for fragments, of each IP version; 64 KiB each. */
+  readonly fragments?: number | undefined
   /** TCP's congestion control; CUBIC without it. */
   readonly congestion?: CongestionName | undefined
   /** 32 random bits at each call. */
@@ -87,6 +89,7 @@ export class Stack {
   constructor(options: StackOptions) {
     const { memory, link, mtu, mac, addresses, subnet, limits, random } = options
     const { counters } = this
+    const { fragments } = options
     const gateway = addresses[0]!
     const headers = options.at
     const held = headers + TRANSMITTER_LEN
@@ -137,6 +140,7 @@ export class Stack {
       subnet,
       addresses,
       whole,
+      fragments,
       learn,
     })
     if (options.ipv6 !== undefined) {
@@ -150,6 +154,7 @@ export class Stack {
         mac,
         random,
         whole,
+        fragments,
         learn,
       }
       this.#ipv6 = new Ipv6Layer({ ...common, subnet: options.ipv6 })

@@ -58,7 +58,7 @@ const LIMITS = {
   sendBuffer: 256 * 1024,
   receiveBuffer: 256 * 1024,
   connections: 4096,
-  requests: 256,
+  halfOpen: 256,
 }
 
 export class Station {

@@ -80,7 +80,7 @@ describe('overlapping fragments', () => {
     ] as const) {
       const rig = new Rig()
       for (const i of [a, b, c]) rig.receive(pieces[i]!)
-      expect([rig.datagrams.length, rig.drop.fragments > 0]).toEqual([0, true])
+      expect([rig.datagrams.length, rig.drop.fragmentOverlap > 0]).toEqual([0, true])
     }
   })
 
@@ -238,7 +238,7 @@ test('LAND: a SYN that says it comes from whom it goes to reaches nobody', () =>
 
 describe('100,000 SYNs', () => {
   test('hold as many requests as there may be; then one that is meant works', () => {
-    const rig = new Rig({ limits: { requests: 64, connections: 1000 } })
+    const rig = new Rig({ limits: { halfOpen: 64, connections: 1000 } })
     const random = seededRandom(3)
     const peer = rig.peer()
     const frame = peer.frame('S 0:0(0) win 65535 <mss 1460>')
@@ -251,7 +251,7 @@ describe('100,000 SYNs', () => {
     }
     rig.flush()
     expect([rig.requests.length, rig.stack.tcp.requests.size]).toEqual([64, 64])
-    expect(rig.drop.tcpLimit).toBeGreaterThan(99_000)
+    expect(rig.drop.tcpHalfOpen).toBeGreaterThan(99_000)
     expect(rig.stack.tcp.connections.size).toBe(0)
     // The host's connects come back, one way or the other.
     for (const request of rig.requests.splice(0)) request.refuse()
@@ -263,7 +263,7 @@ describe('100,000 SYNs', () => {
   })
 
   test('that are all answered leave half-open connections, which end by themselves', () => {
-    const rig = new Rig({ limits: { requests: 64, connections: 100 } })
+    const rig = new Rig({ limits: { halfOpen: 64, connections: 100 } })
     for (let i = 0; i < 1000; i++) {
       const peer = rig.peer({ port: 10_000 + i })
       peer.sends('S 0:0(0) win 65535 <mss 1460>')

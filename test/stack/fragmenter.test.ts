@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createCounters } from '../../src/stack/counters.ts'
 import { Fragmenter, HEADERS_LEN } from '../../src/stack/fragmenter.ts'
 import { Fragments } from '../../src/stack/fragments.ts'
 import type { Departure } from '../../src/stack/link.ts'
@@ -51,7 +52,7 @@ test('each fragment fits the link, has a right header, and all make up the packe
       (len, places, mtu, options, inFirst) => {
         const octets = text(len, mtu)
         const { frames, pseudo, source } = fragmentsOf(octets, places, mtu, options, inFirst)
-        const fragments = new Fragments()
+        const fragments = new Fragments(createCounters().drop)
         let whole: ReturnType<Fragments['receive']>
         for (const [i, frame] of frames.entries()) {
           const v = new DataView(frame.buffer)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { createCounters, type Drops } from '../../src/stack/counters.ts'
 import { Fragments, type FragmentsOptions } from '../../src/stack/fragments.ts'
-import { SLOT_LEN } from '../../src/stack/reassembly.ts'
 import * as ipv4 from '../../src/stack/wire/ipv4.ts'
 import { pairSum, TrapView } from './wire/trap-view.ts'
 
@@ -35,11 +35,17 @@ function packet(piece: Piece): TrapView {
 
 /** Puts pieces in; what comes out is copied to another memory as the stack does it. */
 class Receiver {
+  readonly drop: Drops = createCounters().drop
   readonly fragments: Fragments
   now = 1000
 
   constructor(options?: FragmentsOptions) {
-    this.fragments = new Fragments(options)
+    this.fragments = new Fragments(this.drop, options)
+  }
+
+  /** What was lost, and why. */
+  losses(): Partial<Drops> {
+    return Object.fromEntries(Object.entries(this.drop).filter(([, count]) => count > 0))
   }
 
   receive(piece: Piece): Uint8Array | undefined {
@@ -108,7 +114,7 @@ describe('a datagram is put together', () => {
           expect(result !== undefined).toBe(missing.size === 0)
           if (result !== undefined) expect(Buffer.compare(textOf(result), whole)).toBe(0)
         }
-        expect(receiver.fragments.dropped()).toBe(0)
+        expect(receiver.losses()).toEqual({})
         expect(receiver.fragments.deadline).toBe(Infinity)
       }),
       { numRuns: 200 },
@@ -165,7 +171,7 @@ describe('a datagram is put together', () => {
   })
 
   test('and padding of the frame behind a fragment is not text', () => {
-    const fragments = new Fragments()
+    const fragments = new Fragments(createCounters().drop)
     const first = packet({ offset: 0, text: text(8), more: true })
     fragments.receive(first.bytes, first, first.from, first.to + 20, 0)
     const last = packet({ offset: 8, text: text(1) })
@@ -188,7 +194,7 @@ describe('fragments that overlap', () => {
     const receiver = new Receiver()
     receiver.receive(one)
     receiver.receive(other)
-    expect(receiver.fragments.counters.overlapping).toBe(1)
+    expect(receiver.drop.fragmentOverlap).toBe(1)
     expect(receiver.fragments.deadline).toBe(Infinity)
     // Nothing of it is left: what would have completed it does not.
     expect(receiver.receive({ offset: 24, text: text(4) })).toBeUndefined()
@@ -214,7 +220,7 @@ describe('fragments that overlap', () => {
     const receiver = new Receiver()
     receiver.receive(one)
     receiver.receive(other)
-    expect(receiver.fragments.counters.overlapping).toBe(1)
+    expect(receiver.drop.fragmentOverlap).toBe(1)
   })
 
   test('octet for octet are ignored, and the datagram completes', () => {
@@ -223,13 +229,13 @@ describe('fragments that overlap', () => {
     receiver.receive(FIRST)
     receiver.receive(FIRST)
     receiver.receive({ offset: 8, text: text(24).slice(8, 16), more: true })
-    expect(receiver.fragments.counters.repeated).toBe(2)
+    expect(receiver.fragments.repeated).toBe(2)
     expect(textOf(receiver.receive(last))).toEqual(Uint8Array.of(...text(24), ...text(5)))
     // Late copies open a datagram anew, which only its time ends.
     receiver.receive(last)
     expect(receiver.receive(last)).toBeUndefined()
-    expect(receiver.fragments.counters.repeated).toBe(3)
-    expect(receiver.fragments.dropped()).toBe(0)
+    expect(receiver.fragments.repeated).toBe(3)
+    expect(receiver.losses()).toEqual({})
   })
 })
 
@@ -244,7 +250,7 @@ describe('a fragment is refused', () => {
   ])('%s', (_what, piece) => {
     const receiver = new Receiver()
     expect(receiver.receive(piece)).toBeUndefined()
-    expect(receiver.fragments.counters.malformed).toBe(1)
+    expect(receiver.drop.fragmentMalformed).toBe(1)
     expect(receiver.fragments.deadline).toBe(Infinity)
   })
 
@@ -252,10 +258,10 @@ describe('a fragment is refused', () => {
     const receiver = new Receiver()
     receiver.receive({ offset: 0, text: text(8), more: true })
     receiver.receive({ offset: 65_528, text: text(200), more: false })
-    expect(receiver.fragments.counters.tooLong).toBe(1)
+    expect(receiver.drop.fragmentTooLong).toBe(1)
     expect(receiver.fragments.deadline).toBe(Infinity)
     receiver.receive({ offset: 65_512, text: text(4) })
-    expect(receiver.fragments.counters.tooLong).toBe(2)
+    expect(receiver.drop.fragmentTooLong).toBe(2)
     expect(receiver.fragments.deadline).toBe(Infinity)
   })
 
@@ -268,8 +274,10 @@ describe('a fragment is refused', () => {
       receiver.receive({ offset: 0, text: text(32_752), more: true, options })
       return receiver
     }
-    expect(complete(7).fragments.counters).toMatchObject({ completed: 1, tooLong: 0 })
-    expect(complete(8).fragments.counters).toMatchObject({ completed: 0, tooLong: 1 })
+    expect([complete(7).fragments.completed, complete(7).losses()]).toEqual([1, {}])
+    expect([complete(8).fragments.completed, complete(8).losses()]).toEqual([
+      ...[0, { fragmentTooLong: 1 }],
+    ])
     expect(complete(8).fragments.deadline).toBe(Infinity)
   })
 })
@@ -285,13 +293,13 @@ describe('what is never complete', () => {
     receiver.receive({ offset: 16, text: text(8), more: true, id: 8 })
     expect(fragments.deadline).toBe(31_000)
     fragments.timeout(30_999)
-    expect(fragments.counters.expired).toBe(0)
+    expect(receiver.drop.fragmentTimeout).toBe(0)
     fragments.timeout(31_000)
-    expect(fragments.counters.expired).toBe(1)
+    expect(receiver.drop.fragmentTimeout).toBe(1)
     expect(fragments.deadline).toBe(32_000)
     expect(receiver.receive({ offset: 0, text: text(8), more: true })).toBeUndefined()
     fragments.timeout(62_000)
-    expect(fragments.counters.expired).toBe(3)
+    expect(receiver.drop.fragmentTimeout).toBe(3)
     expect(fragments.deadline).toBe(Infinity)
   })
 
@@ -312,7 +320,7 @@ describe('what is never complete', () => {
       receiver.now += 10
       receiver.receive({ offset: 0, text: text(8, id), more: true, id })
     }
-    expect(receiver.fragments.counters.evicted).toBe(2)
+    expect(receiver.drop.fragmentLimit).toBe(2)
     expect(receiver.fragments.deadline).toBe(1030 + 30_000)
     const complete = (id: number): boolean =>
       receiver.receive({ offset: 8, text: text(1), id }) !== undefined
@@ -320,17 +328,18 @@ describe('what is never complete', () => {
     expect([1, 0].map(complete)).toEqual([false, false])
   })
 
-  test.each([
-    [0, 1],
-    [SLOT_LEN, 1],
-    [3 * SLOT_LEN - 1, 2],
-    [undefined, 64],
-  ])('has %j octets of memory at most: %i datagrams', (octets, most) => {
-    const receiver = new Receiver(octets === undefined ? {} : { octets })
+  test('is 64 datagrams of 64 KiB at the most, when nobody says otherwise', () => {
+    const receiver = new Receiver()
     for (let id = 0; id < 100; id++) {
       receiver.receive({ offset: 0, text: text(8), more: true, id })
     }
-    expect(receiver.fragments.counters.evicted).toBe(100 - most)
+    expect(receiver.losses()).toEqual({ fragmentLimit: 36 })
+    receiver.now += 30_000
+    receiver.fragments.timeout(receiver.now)
+    expect(receiver.losses()).toEqual({ fragmentLimit: 36, fragmentTimeout: 64 })
+    // And then there is room again.
+    receiver.receive({ offset: 0, text: text(8), more: true })
+    expect(receiver.receive({ offset: 8, text: text(1) })).toBeDefined()
   })
 })
 
@@ -382,7 +391,7 @@ test('against a plain array: no sequence of fragments gives what was not sent', 
 })
 
 test('no octet outside of a fragment is read, whatever its header says', () => {
-  const fragments = new Fragments({ datagrams: 4 })
+  const fragments = new Fragments(createCounters().drop, { datagrams: 4 })
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 20, maxLength: 90 }), (octets) => {
       octets.set([0x45, 0, 0, octets.length])

@@ -150,7 +150,7 @@ describe('fragments that overlap discard the datagram (RFC 5722 §4)', () => {
     rig.receive(one, other)
     // A part of another octet for octet is none, and harmless.
     const isHarmless = name === 'within another'
-    expect(rig.drops()).toEqual(isHarmless ? {} : { fragments: 1 })
+    expect(rig.drops()).toEqual(isHarmless ? {} : { fragmentOverlap: 1 })
     // What comes of it later is discarded, too, and nobody is told.
     rig.receive(piece(0, 64), piece(64, 128), piece(128, 192), piece(192, 308))
     expect([rig.datagrams.length, rig.lines()]).toEqual([isHarmless ? 1 : 0, []])
@@ -167,14 +167,14 @@ describe('what cannot be put together', () => {
     const rig = new Rig6()
     rig.receive(fragment6(udpOctets(text(53)), { offset: 0, more: true }))
     const about = `${GATEWAY6} > ${GUEST6}: ICMPv6 4/0 ${ipv6.PAYLOAD_LEN}, ${40 + 8 + 61}`
-    expect([rig.lines(), rig.drops()]).toEqual([[about], { fragments: 1 }])
+    expect([rig.lines(), rig.drops()]).toEqual([[about], { fragmentMalformed: 1 }])
   })
 
   test('for a length beyond 65,535 is told so, by its offset', () => {
     const rig = new Rig6()
     rig.receive(fragment6(text(16), { offset: 65_528 }))
     const about = `${GATEWAY6} > ${GUEST6}: ICMPv6 4/0 42, ${40 + 8 + 16}`
-    expect([rig.lines(), rig.drops()]).toEqual([[about], { fragments: 1 }])
+    expect([rig.lines(), rig.drops()]).toEqual([[about], { fragmentTooLong: 1 }])
   })
 
   test.each<[string, Octets, number]>([
@@ -189,7 +189,7 @@ describe('what cannot be put together', () => {
     const rig = new Rig6()
     rig.receive(fragment6(octets, { offset: 0, more: true, nextHeader }))
     const about = `${GATEWAY6} > ${GUEST6}: ICMPv6 4/3 0, ${48 + octets.length}`
-    expect([rig.lines(), rig.drops()]).toEqual([[about], { fragments: 1 }])
+    expect([rig.lines(), rig.drops()]).toEqual([[about], { fragmentMalformed: 1 }])
   })
 
   test('in 60 s is told of by its first fragment (RFC 8200 §4.5)', () => {
@@ -205,7 +205,7 @@ describe('what cannot be put together', () => {
     expect(rig.stack.deadline()).toBeLessThanOrEqual(rig.now)
     rig.stack.timeout(rig.now)
     expect(told()).toEqual([`${GATEWAY6} > ${GUEST6}: ICMPv6 3/1 0, ${40 + 64}`])
-    expect(rig.drops()).toEqual({ fragments: 2 })
+    expect(rig.drops()).toEqual({ fragmentTimeout: 2 })
   })
 
   const solicitation = icmpOctets(icmpv6.NEIGHBOR_SOLICITATION, 0, 0, [
@@ -229,7 +229,7 @@ describe('what cannot be put together', () => {
       [fragment6(text(16).fill(0), { offset: 0, nextHeader: ipv6.FRAGMENT })],
       'ipv6Malformed',
     ],
-    ['half a Fragment header', [packet6(ipv6.FRAGMENT, [17, 0, 0, 0])], 'fragments'],
+    ['half a Fragment header', [packet6(ipv6.FRAGMENT, [17, 0, 0, 0])], 'fragmentMalformed'],
     ['of nobody', [fragment6(text(8), { offset: 0 }, { src: '2001:db8::9' })], 'ipv6Src'],
     ['for a group', [fragment6(text(8), { offset: 0 }, { dst: 'ff02::1' })], 'ipv6Dst'],
     ['for a loopback', [fragment6(text(8), { offset: 0 }, { dst: '::1' })], 'ipv6Dst'],

@@ -385,7 +385,7 @@ describe('a datagram (RFC 768)', () => {
     rig.clock.advance(29_999)
     expect(rig.lines()).toEqual([])
     rig.clock.advance(1)
-    expect(drops(rig)).toEqual({ fragments: 1 })
+    expect(drops(rig)).toEqual({ fragmentTimeout: 1 })
     expect(rig.stack.deadline()).toBe(Infinity)
     expect(rig.lines().length).toBe(1) // where the guest is, is not known: it is asked for
     receive(rig, arpPacket({ tpa: HOST }))

@@ -41,8 +41,11 @@ export interface TcpLimits {
   receiveBuffer: number
   /** How many connections there may be, those in TIME-WAIT not counted. */
   connections: number
-  /** How many SYNs may wait for an answer. */
-  requests: number
+  /**
+   * How many handshakes of the guest's may be under way: SYNs that wait for an answer, and answers that
+   * are not acknowledged yet.
+   */
+  halfOpen: number
 }
 
 export interface TcpOptions {
@@ -142,6 +145,8 @@ export class Tcp {
   readonly connections: FlowTable<Connection>
   readonly requests: FlowTable<SynRequest>
   readonly deadlines: Deadlines<Connection> = new Deadlines()
+  /** How many connections are in SYN-RECEIVED. */
+  synReceived = 0
   /** Of the retransmission queues of all connections. */
   readonly segments: Segments = new Segments()
   /** Connections with something due: a list, by `nextTouched`. */
@@ -202,7 +207,8 @@ export class Tcp {
         request.forget()
         request.onGivenUp?.()
       }
-      if (this.requests.size >= this.limits.requests) return void this.counters.drop.tcpLimit++
+      const halfOpen = this.requests.size + this.synReceived
+      if (halfOpen >= this.limits.halfOpen) return void this.counters.drop.tcpHalfOpen++
       if (this.isFull()) {
         this.counters.drop.tcpLimit++
         return emitReset(this, key, neighbour, seg)

@@ -29,7 +29,7 @@ const OVERHEAD = 256 * 1024
 const POOL_END = OVERHEAD + CHUNKS * CHUNK
 const ARRIVAL = POOL_END + HEADERS_LEN
 const END = ARRIVAL + 68 * 1024
-const LIMITS = { sendBuffer: 65_536, receiveBuffer: 65_536, connections: 12, requests: 6 }
+const LIMITS = { sendBuffer: 65_536, receiveBuffer: 65_536, connections: 8, halfOpen: 6 }
 /** Frames that one batch of the guest may set free: two windows full of the smallest segments. */
 const MOST_ANSWERS = 2 * Math.ceil(LIMITS.sendBuffer / 36)
 const GONE = 0xdd
@@ -73,6 +73,7 @@ export class Target implements Upper {
         advertiseDns: true,
       },
       limits: LIMITS,
+      fragments: 3,
       random: dice.bits,
     })
     this.stack.upper = this
@@ -177,7 +178,9 @@ export class Target implements Upper {
     const taken = pool.size - pool.free - this.#starved.length
     // A chunk at either end of a queue may be used in part.
     if (taken > chunks) fail(`${taken} chunks are taken, for queues that need ${chunks}`)
-    if (tcp.requests.size > LIMITS.requests) fail(`${tcp.requests.size} requests`)
+    if (tcp.requests.size > LIMITS.halfOpen) fail(`${tcp.requests.size} requests`)
+    const synReceived = connections.filter(({ state }) => state === 'SYN-RECEIVED').length
+    if (tcp.synReceived !== synReceived) fail(`${tcp.synReceived} are not in SYN-RECEIVED`)
     if (tcp.requests.size !== this.requests.length) fail('a request is forgotten, or kept')
   }
 

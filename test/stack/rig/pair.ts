@@ -77,7 +77,7 @@ export class Side implements Upper {
         sendBuffer: 128 * 1024,
         receiveBuffer: 128 * 1024,
         connections: 100,
-        requests: 50,
+        halfOpen: 50,
         ...options.limits,
       },
       congestion: options.congestion,

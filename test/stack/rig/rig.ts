@@ -98,7 +98,7 @@ export class Rig implements Upper {
         sendBuffer: 256 * 1024,
         receiveBuffer: 256 * 1024,
         connections: 100,
-        requests: 50,
+        halfOpen: 50,
         ...options.limits,
       },
       congestion: options.congestion,

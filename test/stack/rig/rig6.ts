@@ -68,7 +68,7 @@ export class Rig6 implements Upper {
         linkLocal: words('fe80::2'),
         advertiseDns: true,
       },
-      limits: { sendBuffer: 1 << 18, receiveBuffer: 1 << 18, connections: 100, requests: 50 },
+      limits: { sendBuffer: 1 << 18, receiveBuffer: 1 << 18, connections: 100, halfOpen: 50 },
       random: seededRandom(1),
     })
     this.stack.upper = this

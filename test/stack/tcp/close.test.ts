@@ -279,7 +279,7 @@ describe('TIME-WAIT', () => {
   })
 
   test('there are not more than 4,096 of them: the oldest gives way', () => {
-    const limits = { connections: 10_000, requests: 10_000 }
+    const limits = { connections: 10_000, halfOpen: 10_000 }
     const { rig } = bench({ limits })
     for (let port = 1; port <= 4100; port++) {
       const peer = rig.peer({ port })

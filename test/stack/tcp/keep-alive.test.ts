@@ -188,7 +188,7 @@ test('they can be turned off again (MUST-24)', () => {
 })
 
 test('a thousand idle connections have theirs each, and cost no memory of the pool', () => {
-  const joined = established({ limits: { connections: 2000, requests: 2000 } })
+  const joined = established({ limits: { connections: 2000, halfOpen: 2000 } })
   const { rig, clock } = joined
   for (let port = 1; port <= 1000; port++) {
     const peer = rig.peer({ port: 1000 + port, hostPort: 81 })

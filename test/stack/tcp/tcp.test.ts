@@ -44,27 +44,49 @@ describe('a SYN whose host', () => {
   })
 })
 
-describe('at the most requests there may be', () => {
+describe('at the most handshakes there may be', () => {
   test('a SYN is dropped and counted, and comes again (the guest’s own retransmission)', () => {
-    const { rig } = bench({ limits: { requests: 2 } })
+    const { rig } = bench({ limits: { halfOpen: 2 } })
     const peers = [1, 2, 3].map((port) => rig.peer({ port }))
     for (const peer of peers) peer.sends(SYN)
-    expect([rig.requests.length, rig.drop.tcpLimit]).toEqual([2, 1])
+    expect([rig.requests.length, rig.drop.tcpHalfOpen]).toEqual([2, 1])
     peers[2]!.expectsNothing()
     rig.requests.shift()!.refuse()
     peers[0]!.expects('R. 0:0(0) ack 1')
     peers[2]!.sends(SYN)
-    expect([rig.requests.length, rig.drop.tcpLimit]).toEqual([2, 1])
+    expect([rig.requests.length, rig.drop.tcpHalfOpen]).toEqual([2, 1])
+  })
+
+  test('those that the host has answered count until the guest has, too', () => {
+    const { rig } = bench({ limits: { halfOpen: 2 } })
+    const peers = [1, 2, 3].map((port) => rig.peer({ port }))
+    const [first, second, third] = peers as [Peer, Peer, Peer]
+    first.sends(SYN)
+    second.sends(SYN)
+    rig.accept()
+    rig.accept()
+    first.expects('S. 0:0(0) ack 1')
+    third.sends(SYN)
+    expect([rig.requests.length, rig.drop.tcpHalfOpen]).toEqual([0, 1])
+    first.sends('. 1:1(0) ack 1')
+    third.sends(SYN)
+    expect([rig.requests.length, rig.drop.tcpHalfOpen]).toEqual([1, 1])
+    // One that never answers is forgotten in the end.
+    rig.requests.shift()!.refuse()
+    rig.clock.advance(600_000)
+    expect([rig.stack.tcp.synReceived, rig.stack.tcp.connections.size]).toEqual([0, 1])
   })
 
   test('one that waits may still be given up, or take the place of itself', () => {
-    const { rig } = bench({ limits: { requests: 1 } })
+    const { rig } = bench({ limits: { halfOpen: 1 } })
     const peer = rig.peer()
     peer.sends(SYN)
     peer.sends(SYN)
     peer.begins(77)
     peer.sends(SYN)
-    expect([rig.requests.length, rig.stack.tcp.requests.size, rig.drop.tcpLimit]).toEqual([2, 1, 0])
+    expect([rig.requests.length, rig.stack.tcp.requests.size, rig.drop.tcpHalfOpen]).toEqual([
+      2, 1, 0,
+    ])
   })
 })
 
@@ -93,11 +115,11 @@ describe('at the most connections there may be', () => {
 })
 
 test('a flood of SYNs is bounded, and nothing of it stays (RFC 4987)', () => {
-  const { rig } = bench({ limits: { requests: 50 } })
+  const { rig } = bench({ limits: { halfOpen: 50 } })
   for (let i = 0; i < 5000; i++) {
     rig.peer({ port: 1 + (i % 60_000), hostPort: 1 + (i >>> 4) }).sends(SYN)
   }
-  expect([rig.stack.tcp.requests.size, rig.drop.tcpLimit]).toEqual([50, 4950])
+  expect([rig.stack.tcp.requests.size, rig.drop.tcpHalfOpen]).toEqual([50, 4950])
   for (const request of rig.requests.splice(0)) request.refuse()
   expect([rig.stack.tcp.requests.size, rig.stack.pool.free]).toEqual([0, rig.stack.pool.size])
   expect(rig.stack.deadline()).toBe(Infinity)
@@ -128,7 +150,7 @@ test('nobody above: connections are refused, datagrams go nowhere', () => {
 })
 
 describe('five hundred connections', () => {
-  const options: StateOptions = { limits: { connections: 1000, requests: 1000 }, chunks: 1100 }
+  const options: StateOptions = { limits: { connections: 1000, halfOpen: 1000 }, chunks: 1100 }
 
   function open(): { peers: Peer[]; hosts: Host[]; rig: ReturnType<typeof bench>['rig'] } {
     const { rig } = bench(options)
