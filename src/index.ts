@@ -5,7 +5,9 @@ export type {
   Addresses,
   CaptureResult,
   ClosedFlow,
+  DatagramFlows,
   Ending,
+  Filtering,
   Flow,
   FlowAddress,
   FlowEnd,
@@ -17,4 +19,10 @@ export type {
 export type { Capture, CaptureOptions } from './library/capture.ts'
 export type { NetworkEvents } from './library/events.ts'
 export { attach, type Forward, type Forwards, type Network } from './library/network.ts'
-export type { AttachOptions, ForwardOptions, Target } from './library/options.ts'
+export type {
+  AttachOptions,
+  ForwardOptions,
+  KeepAliveOptions,
+  LimitOptions,
+  Target,
+} from './library/options.ts'

@@ -1,4 +1,6 @@
 /** stack/segment.ts, fragmenter.ts, fragments.ts: 64 KiB cut and put together, what a link without offload costs. */
+
+import { createCounters } from '../../src/stack/counters.ts'
 import { Fragmenter } from '../../src/stack/fragmenter.ts'
 import { Fragments } from '../../src/stack/fragments.ts'
 import { Departure, GSO_TCPV4 } from '../../src/stack/link.ts'
@@ -14,7 +16,7 @@ const { bytes, view } = memory
 const departure = new Departure()
 const segmenter = new Segmenter(memory, TEXT - 2 * HEADERS_LEN)
 const fragmenter = new Fragmenter(memory, TEXT - HEADERS_LEN)
-const fragments = new Fragments()
+const fragments = new Fragments(createCounters().drop)
 const write = (frame: Departure): number => frame.slices.total
 
 /** A frame's headers at the first place, `headers` octets of them, and 65,400 octets of text. */

@@ -7,8 +7,14 @@
  */
 
 import { isIPv4, isIPv6 } from 'node:net'
-import { DEFAULT_CIDR, DEFAULT_MTU, FORWARD_MODES } from '../engine/limits.ts'
-import type { ForwardMode, NetworkOptions } from '../engine/types.ts'
+import {
+  DEFAULT_CIDR,
+  DEFAULT_MTU,
+  FILTERINGS,
+  FORWARD_MODES,
+  type Limits,
+} from '../engine/limits.ts'
+import type { Filtering, ForwardMode, KeepAliveOption, NetworkOptions } from '../engine/types.ts'
 import { FLOW_LOG_FORMATS } from './flow-log.ts'
 import { getopt, type Option } from './getopt.ts'
 import { LEVELS } from './log.ts'
@@ -20,6 +26,8 @@ import {
   readCidr,
   readDescriptor,
   readFilePath,
+  readKeepAlive,
+  readLimit,
   readMac,
   readMetrics,
   readMtu,
@@ -80,6 +88,9 @@ class Given {
   macAddress?: string
   targetType = 'netns'
   forwardMode?: ForwardMode
+  keepAlive?: KeepAliveOption
+  filtering?: Filtering
+  limits: Partial<Limits> = {}
   observation: Observation = { logLevel: 'warning' }
   operands: string[] = []
 }
@@ -181,9 +192,18 @@ const OPTIONS: readonly Known[] = [
   value('target-type', '', (given, text) => {
     given.targetType = text
   }),
-  // Ours, from here on.
+  // Ours, from here on. None begins so that a prefix of upstream's options becomes ambiguous.
   value('forward-mode', '', (given, text) => {
     given.forwardMode = readChoice(text, 'forward-mode', FORWARD_MODES)
+  }),
+  value('keepalive', '', (given, text) => {
+    given.keepAlive = readKeepAlive(text)
+  }),
+  value('filtering', '', (given, text) => {
+    given.filtering = readChoice(text, 'filtering', FILTERINGS)
+  }),
+  value('limit', '', (given, text) => {
+    given.limits = { ...given.limits, ...readLimit(text) }
   }),
   value('log-flows', '', (given, text) => {
     given.observation.flowLog = readChoice(text, 'log-flows', FLOW_LOG_FORMATS)
@@ -225,6 +245,9 @@ export function parseArguments(words: readonly string[], program: string, host: 
       ...(given.outboundAddr6 !== undefined && { outboundAddr6: given.outboundAddr6 }),
       dns: given.dns,
       ...(given.forwardMode !== undefined && { forwardMode: given.forwardMode }),
+      ...(given.keepAlive !== undefined && { keepAlive: given.keepAlive }),
+      ...(given.filtering !== undefined && { filtering: given.filtering }),
+      ...(Object.keys(given.limits).length > 0 && { limits: given.limits }),
     }
     const settings = {
       network,

@@ -4,8 +4,9 @@
  */
 
 import { createRequire } from 'node:module'
-import { DEFAULT_CIDR, DEFAULT_MTU, MAX_MTU } from '../engine/limits.ts'
+import { DEFAULT_CIDR, DEFAULT_MTU, FILTERINGS, LIMIT_NAMES, MAX_MTU } from '../engine/limits.ts'
 import type { Addresses, NetworkOptions } from '../engine/types.ts'
+import { dashed } from './values.ts'
 
 /** The slirp4netns whose command line and API are honoured: 1.3 brought `--netns-type=tapfd`. */
 const HONOURED = '1.3.1'
@@ -44,6 +45,15 @@ const HELP: readonly { option: string; text: string }[] = [
     option: '--forward-mode=MODE',
     text: "how published TCP ports lead in: tap, or splice to the guest's loopback (default=tap)",
   },
+  {
+    option: '--keepalive=TIMES|off',
+    text: 'ask idle ends of TCP after IDLE[,INTERVAL[,PROBES]] seconds whether they live',
+  },
+  {
+    option: '--filtering=KIND',
+    text: `whom UDP ports hear: ${FILTERINGS.join(', ')}`,
+  },
+  { option: '--limit=NAME=NUMBER', text: `at most so many ${LIMIT_NAMES.map(dashed).join(', ')}` },
   { option: '--log-flows=FORMAT', text: 'tell of each flow on stderr, as text or json' },
   {
     option: '--log-level=LEVEL',

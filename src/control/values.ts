@@ -4,7 +4,16 @@
  */
 
 import { isIPv4 } from 'node:net'
-import { DEFAULT_CIDR, MAX_MTU, MAX_PREFIX } from '../engine/limits.ts'
+import {
+  DEFAULT_CIDR,
+  KEEP_ALIVE,
+  LIMIT_NAMES,
+  LIMITS,
+  type Limits,
+  MAX_MTU,
+  MAX_PREFIX,
+} from '../engine/limits.ts'
+import type { KeepAliveOption } from '../engine/types.ts'
 import type { FlowLogFormat } from './flow-log.ts'
 import type { Level } from './log.ts'
 import { type MetricsAddress, readMetricsAddress } from './metrics-address.ts'
@@ -115,6 +124,56 @@ export function readChoice<Choice extends string>(
   const choice = choices.find((each) => each === text)
   if (choice !== undefined) return choice
   throw misused(`--${option} must be one of ${choices.join(', ')}, not "${text}"`)
+}
+
+/** A number, in decimal; with K, M or G it is of 1024, 1024² or 1024³. */
+function readAmount(text: string): number | undefined {
+  const [, number, unit = ''] = /^(\d+)([KMG]?)$/.exec(text) ?? []
+  return number === undefined ? undefined : Number(number) * 1024 ** ' KMG'.indexOf(unit || ' ')
+}
+
+/** NAME=NUMBER of --limit; the names are the library's, written with dashes. */
+export function readLimit(text: string): Partial<Limits> {
+  const [option = '', ...rest] = text.split('=')
+  const name = LIMIT_NAMES.find((known) => dashed(known) === option)
+  if (name === undefined) {
+    const names = LIMIT_NAMES.map(dashed).join(', ')
+    throw misused(`--limit must be NAME=NUMBER with one of ${names}, not "${text}"`)
+  }
+  const { least, most } = LIMITS[name]
+  const amount = readAmount(rest.join('='))
+  if (amount === undefined || amount < least || amount > most) {
+    throw misused(
+      `--limit=${option} must be an integer from ${least} to ${most}, not "${rest.join('=')}"`,
+    )
+  }
+  return { [name]: amount }
+}
+
+export const dashed = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+/** IDLE[,INTERVAL[,PROBES]] in seconds, or `off`. */
+export function readKeepAlive(text: string): KeepAliveOption {
+  if (text === 'off') return 'off'
+  const given = text.split(',')
+  const part = (index: number, name: keyof typeof KEEP_ALIVE, unit: number): number | undefined => {
+    const { least, most, default: otherwise } = KEEP_ALIVE[name]
+    const { [index]: word } = given
+    if (word === undefined) return otherwise
+    const value = /^\d+$/.test(word) ? Number(word) * unit : undefined
+    return value !== undefined && value >= least && value <= most ? value : undefined
+  }
+  const idle = part(0, 'idle', 1000)
+  const interval = part(1, 'interval', 1000)
+  const probes = part(2, 'probes', 1)
+  if (given.length > 3 || idle === undefined || interval === undefined || probes === undefined) {
+    throw misused(
+      '--keepalive must be off or IDLE[,INTERVAL[,PROBES]], seconds from 1 to 32767 and a number from 1 to 127, ' +
+        `not "${text}"`,
+    )
+  }
+  return { idle, interval, probes }
 }
 
 export function readFilePath(text: string, option: string): string {

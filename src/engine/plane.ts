@@ -7,7 +7,7 @@ import { Nat } from '../nat/nat.ts'
 import type { OutboundAddresses } from '../nat/outbound.ts'
 import { type Handler, Reactor } from '../nat/reactor.ts'
 import { Arrival } from '../stack/link.ts'
-import { Stack } from '../stack/stack.ts'
+import { OVERHEAD, Stack } from '../stack/stack.ts'
 import { Arena } from '../sys/arena.ts'
 import { EBADFD, EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
@@ -18,9 +18,9 @@ import { Tap } from '../tap/tap.ts'
 import { ipv6Subnet, type SubnetAddresses, slaacAddress } from './addresses.ts'
 import { Captures } from './captures.ts'
 import { ForwardTable } from './forward-table.ts'
-import { MIN_MTU } from './limits.ts'
+import { type Limits, limitsOf, MIN_MTU } from './limits.ts'
 import { statsOf } from './stats.ts'
-import type { Interest, Observer, Stats } from './types.ts'
+import type { Filtering, Interest, KeepAliveOption, Observer, Stats } from './types.ts'
 import { Warnings } from './warnings.ts'
 
 export interface PlaneOptions {
@@ -32,20 +32,15 @@ export interface PlaneOptions {
   readonly hostLoopback: boolean
   readonly outbound: OutboundAddresses
   readonly dns: boolean
+  readonly keepAlive?: KeepAliveOption
+  readonly filtering?: Filtering
+  readonly limits?: Partial<Limits>
 }
 
-/**
- * Ours: address space for frames and rings. Pages are taken when they are touched, so an idle
- * network has a fraction of it; 16,000 chunks of 16 KiB bound what all flows may buffer.
- */
-const MEMORY = 256 * 1024 * 1024
-/** Ours: several super-segments in flight fill the path; more would only be in the cache's way. */
-const SEND_BUFFER = 1024 * 1024
-const RECEIVE_BUFFER = 1024 * 1024
+/** Memory for the slots of the link and of the NAT: more than they reserve for themselves below. */
+const SLOTS = 32 * 1024 * 1024
 /** Fairness, and one ACK a batch: frames read from the TAP before what they made due is sent. */
 const MAX_FRAMES = 16
-/** Descriptors that are not flows': the TAP, Node's, the API's clients. */
-const RESERVED_DESCRIPTORS = 32
 
 export class DataPlane implements Handler {
   token = -1
@@ -73,7 +68,8 @@ export class DataPlane implements Handler {
     const { subnet, addresses } = options
     const mtu = Math.max(options.mtu, MIN_MTU)
     const ipv6 = options.ipv6 ? ipv6Subnet(options.dns) : undefined
-    const arena = new Arena(MEMORY)
+    const limits = limitsOf(options.limits ?? {}, descriptorLimit())
+    const arena = new Arena(SLOTS + OVERHEAD + limits.memory)
     this.reactor = new Reactor()
     this.#onGone = onGone
     this.tapFd = attached.fd
@@ -87,12 +83,12 @@ export class DataPlane implements Handler {
     })
     this.captures.onBroken = (message) =>
       this.#warnings.listener?.({ code: 'WARN_CAPTURE', count: 1, message })
-    const own = 32 * 1024 * 1024 // what the link and the NAT reserve for themselves below
-    const descriptors = Math.max(16, descriptorLimit() - RESERVED_DESCRIPTORS)
+    const stackLen = OVERHEAD + limits.memory
+    const stackAt = arena.reserve(stackLen)
     this.stack = new Stack({
       memory: arena,
-      at: arena.reserve(MEMORY - own - arena.used),
-      end: MEMORY - own,
+      at: stackAt,
+      end: stackAt + stackLen,
       link: this.captures,
       mtu,
       mac: gatewayMac(attached),
@@ -100,11 +96,12 @@ export class DataPlane implements Handler {
       addresses: [addresses.gateway, addresses.dns],
       ipv6,
       limits: {
-        sendBuffer: SEND_BUFFER,
-        receiveBuffer: RECEIVE_BUFFER,
-        connections: descriptors,
-        halfOpen: Math.min(4096, descriptors),
+        sendBuffer: limits.buffer,
+        receiveBuffer: limits.buffer,
+        connections: limits.connections,
+        halfOpen: limits.halfOpen,
       },
+      fragments: limits.fragments,
       random: randomWord,
     })
     this.nat = new Nat(
@@ -121,10 +118,9 @@ export class DataPlane implements Handler {
         guestSockets: attached.streams?.length ? attached.streams : undefined,
         dhcpPool: { begin: addresses.dhcpBegin, end: addresses.dhcpEnd },
         mtu,
-        limits: {
-          datagramFlows: Math.max(16, descriptors >> 1),
-          echoFlows: Math.max(4, Math.min(1024, descriptors >> 3)),
-        },
+        keepAlive: options.keepAlive ?? 'system',
+        filtering: options.filtering ?? 'endpoint-independent',
+        limits: { datagramFlows: limits.udpFlows, echoFlows: limits.pings },
       },
       this.stack,
     )

@@ -71,6 +71,11 @@ function metricsOf(stats: Stats): Metric[] {
       samples: byProtocol(({ opened, closed }) => opened - closed),
     },
     counter(
+      'flows_evicted',
+      'UDP ports and ping identifiers that made room for others, as many as there may be being there.',
+      Object.entries({ udp, icmp: echo }).map(([protocol, kind]) => [{ protocol }, kind.evicted]),
+    ),
+    counter(
       'tcp_dials_failed',
       'Connections of the container that the host, or who is behind it, refused.',
       one(tcp.dialsFailed),
@@ -89,6 +94,11 @@ function metricsOf(stats: Stats): Metric[] {
       'tcp_challenge_acks',
       'Answers to segments that somebody else may have made up (RFC 5961).',
       one(tcp.challengeAcks),
+    ),
+    counter(
+      'tcp_keep_alives',
+      'Idle connections of the container that were asked whether they live.',
+      one(tcp.keepAlives),
     ),
     counter(
       'drops',

@@ -19,9 +19,10 @@ export function statsOf(
       retransmits: stack.tcpRetransmits,
       timeouts: stack.tcpTimeouts,
       challengeAcks: stack.tcpChallengeAcks,
+      keepAlives: stack.tcpKeepAlives,
     },
-    udp: { opened: nat.udpOpened, closed: nat.udpClosed },
-    echo: { opened: nat.echoOpened, closed: nat.echoClosed },
+    udp: { opened: nat.udpOpened, closed: nat.udpClosed, evicted: nat.udpEvicted },
+    echo: { opened: nat.echoOpened, closed: nat.echoClosed, evicted: nat.echoEvicted },
     drops: {
       ...stack.drop,
       tapDown: tap.droppedDown,

@@ -4,10 +4,14 @@
  */
 
 import type { ClosedFlow, Flow, FlowListener } from '../nat/flow-journal.ts'
+import type { KeepAliveOption } from '../nat/keep-alive.ts'
+import type { Filtering } from '../nat/udp-filter.ts'
 import type { Drops } from '../stack/counters.ts'
-import type { FORWARD_MODES } from './limits.ts'
+import type { FORWARD_MODES, Limits } from './limits.ts'
 
 export type { ClosedFlow, Flow, FlowAddress, FlowEnd, FlowListener } from '../nat/flow-journal.ts'
+export type { KeepAliveOption } from '../nat/keep-alive.ts'
+export type { Filtering } from '../nat/udp-filter.ts'
 
 /** How a network is made. Everything in here has been checked. */
 export interface NetworkOptions {
@@ -38,6 +42,12 @@ export interface NetworkOptions {
   readonly dns: boolean
   /** How published TCP ports lead to the guest: by the TAP (the default), or past it to the guest's loopback. */
   readonly forwardMode?: ForwardMode
+  /** Absent: as the system has it. */
+  readonly keepAlive?: KeepAliveOption
+  /** Absent: endpoint-independent. */
+  readonly filtering?: Filtering
+  /** Those that are absent follow from RLIMIT_NOFILE, or are ours. */
+  readonly limits?: Partial<Limits>
 }
 
 export type ForwardMode = (typeof FORWARD_MODES)[number]
@@ -94,6 +104,13 @@ export interface Traffic {
   readonly octets: number
 }
 
+export interface DatagramFlows {
+  readonly opened: number
+  readonly closed: number
+  /** Of those closed, how many made room for others: a limit was reached. */
+  readonly evicted: number
+}
+
 /** What was counted since the network began. */
 export interface Stats {
   readonly fromGuest: Traffic
@@ -107,11 +124,13 @@ export interface Stats {
     readonly timeouts: number
     /** Answers to segments that somebody else may have made up (RFC 5961). */
     readonly challengeAcks: number
+    /** Idle guests that were asked whether they live. */
+    readonly keepAlives: number
   }
   /** Of UDP a flow is a socket of the guest, or one question to a name server. */
-  readonly udp: { readonly opened: number; readonly closed: number }
+  readonly udp: DatagramFlows
   /** Of ICMP echo one is an identifier of the guest: a ping(8), say. */
-  readonly echo: { readonly opened: number; readonly closed: number }
+  readonly echo: DatagramFlows
   /** Frames and packets that were dropped, by reason. */
   readonly drops: Readonly<Drops> & {
     /** To the guest: its interface is down. */

@@ -7,14 +7,25 @@ import type { ErrorCode } from '../engine/errors.ts'
 import {
   DEFAULT_CIDR,
   DEFAULT_MTU,
+  FILTERINGS,
   FORWARD_MODES,
   FORWARD_PROTOS,
+  KEEP_ALIVE,
+  LIMIT_NAMES,
+  LIMITS,
+  type LimitName,
   MAX_MTU,
   MAX_PREFIX,
   MIN_MTU,
 } from '../engine/limits.ts'
 import { type Family, outboundAddress } from '../engine/outbound.ts'
-import type { Forward, ForwardMode, ForwardProto, NetworkOptions } from '../engine/types.ts'
+import type {
+  Filtering,
+  Forward,
+  ForwardMode,
+  ForwardProto,
+  NetworkOptions,
+} from '../engine/types.ts'
 import {
   format,
   formatIpv4,
@@ -71,8 +82,49 @@ export interface AttachOptions {
    * container's address is reached by the TAP. Not with a descriptor or a switch. Default: `'tap'`.
    */
   readonly forwardMode?: ForwardMode | undefined
+  /**
+   * Find out which ends of idle TCP connections have vanished, the container's and the other one, and end those
+   * connections; one whose ends live is never ended. Default: true, which is after two hours (for the other end: as the
+   * host's net.ipv4.tcp_keepalive_* says).
+   */
+  readonly keepAlive?: boolean | KeepAliveOptions | undefined
+  /**
+   * Whom a UDP port of the container hears (RFC 4787 §5). Default: `'endpoint-independent'`, whoever knows its port at
+   * the host; else only hosts, or hosts and ports, that it has sent to.
+   */
+  readonly filtering?: Filtering | undefined
+  /** What the network may hold at most. Default: what RLIMIT_NOFILE lets have. */
+  readonly limits?: LimitOptions | undefined
   /** Cancels attaching: it rejects with the signal's reason. Without effect on a network that is there. */
   readonly signal?: AbortSignal | undefined
+}
+
+/** How idle connections are looked after, at both ends. Times in ms; the host's kernel counts in seconds. */
+export interface KeepAliveOptions {
+  /** How long nothing was heard of an end before it is asked whether it lives. Default: 7,200,000. */
+  readonly idle?: number | undefined
+  /** How long it has to answer before it is asked again. Default: 75,000. */
+  readonly interval?: number | undefined
+  /** How often it is asked in vain, before the connection is ended. Default: 9. */
+  readonly probes?: number | undefined
+}
+
+/** At each limit what is new is refused or waits, is counted, and what is there goes on. */
+export interface LimitOptions {
+  /** TCP connections, those that are being opened among them. Default: RLIMIT_NOFILE less 32. */
+  readonly connections?: number | undefined
+  /** TCP handshakes of the container's that are under way. Default: half of the connections, at most 4096. */
+  readonly halfOpen?: number | undefined
+  /** UDP ports of the container; the one that was silent longest makes room. Default: half of RLIMIT_NOFILE. */
+  readonly udpFlows?: number | undefined
+  /** Pings to the outside; the same. Default: an eighth of RLIMIT_NOFILE, at most 1024. */
+  readonly pings?: number | undefined
+  /** Datagrams that wait for fragments, of each IP version, 64 KiB each; the oldest makes room. Default: 64. */
+  readonly fragments?: number | undefined
+  /** Octets that a TCP connection may buffer, each way, from 65,536 on. Default: 1 MiB. */
+  readonly buffer?: number | undefined
+  /** Octets that all of them may buffer, from 1 MiB to 1 GiB. Default: 224 MiB. */
+  readonly memory?: number | undefined
 }
 
 export interface ForwardOptions {
@@ -112,6 +164,9 @@ const ATTACH_OPTIONS = [
   'outboundAddress6',
   'dns',
   'forwardMode',
+  'keepAlive',
+  'filtering',
+  'limits',
   'signal',
 ] as const satisfies readonly (keyof AttachOptions)[]
 
@@ -154,6 +209,9 @@ export function readAttachOptions(given: unknown): {
     ...(outboundAddr6 !== undefined && { outboundAddr6 }),
     dns: readBoolean(options, 'dns', true),
     ...readForwardMode(options.forwardMode, isOpen),
+    ...readKeepAlive(options.keepAlive),
+    ...readFiltering(options.filtering),
+    ...readLimits(options.limits),
   }
   return { network, signal: readSignal(signal) }
 }
@@ -292,6 +350,47 @@ function readOutbound<Name extends string>(
   if (typeof given === 'string' && outboundAddress(given, family)) return given
   const wanted = `an ${family} address, or an interface of the host that has one`
   throw wrong(given, `options.${name}`, wanted, typeof given === 'string')
+}
+
+function readKeepAlive(given: unknown): Pick<NetworkOptions, 'keepAlive'> {
+  if (given === undefined || given === true) return {}
+  if (given === false) return { keepAlive: 'off' }
+  const name = 'options.keepAlive'
+  if (typeof given !== 'object' || given === null) {
+    throw wrong(given, name, 'a boolean or an object', false)
+  }
+  const options = readObject(given, name, ['idle', 'interval', 'probes'])
+  const part = (key: keyof typeof KEEP_ALIVE): number => {
+    const { least, most, default: otherwise } = KEEP_ALIVE[key]
+    return readInteger(
+      options[key] === undefined ? otherwise : options[key],
+      `${name}.${key}`,
+      least,
+      most,
+    )
+  }
+  return { keepAlive: { idle: part('idle'), interval: part('interval'), probes: part('probes') } }
+}
+
+function readFiltering(given: unknown): Pick<NetworkOptions, 'filtering'> {
+  if (given === undefined) return {}
+  const filtering = FILTERINGS.find((known) => known === given)
+  if (filtering !== undefined) return { filtering }
+  const wanted = FILTERINGS.map((known) => `'${known}'`).join(' or ')
+  throw wrong(given, 'options.filtering', wanted, typeof given === 'string')
+}
+
+function readLimits(given: unknown): Pick<NetworkOptions, 'limits'> {
+  if (given === undefined) return {}
+  const options = readObject(given, 'options.limits', LIMIT_NAMES)
+  const limits: Partial<Record<LimitName, number>> = {}
+  for (const name of LIMIT_NAMES) {
+    const { [name]: value } = options
+    const { least, most } = LIMITS[name]
+    if (value === undefined) continue
+    limits[name] = readInteger(value, `options.limits.${name}`, least, most)
+  }
+  return { limits }
 }
 
 function readCidr(given: unknown): NetworkOptions['cidr'] {

@@ -64,7 +64,11 @@ export class EchoFlows {
   constructor(host: Host, batch: Batch) {
     this.#host = host
     this.batch = batch
-    this.#flows = new GuestFlows(host.options.limits.echoFlows, () => host.counters.echoClosed++)
+    const { counters, options } = host
+    this.#flows = new GuestFlows(options.limits.echoFlows, (end) => {
+      counters.echoClosed++
+      if (end === 'evicted') counters.echoEvicted++
+    })
   }
 
   /** An echo request of the guest goes to the host that it means. */

@@ -32,9 +32,9 @@ export class GuestFlows<T extends GuestFlow> {
   readonly #flows = new Map<GuestKey, T>()
   readonly #deadlines = new Deadlines<T>()
   readonly #most: number
-  readonly #onClosed: () => void
+  readonly #onClosed: (end: FlowEnd) => void
 
-  constructor(most: number, onClosed: () => void) {
+  constructor(most: number, onClosed: (end: FlowEnd) => void) {
     this.#most = most
     this.#onClosed = onClosed
   }
@@ -68,7 +68,7 @@ export class GuestFlows<T extends GuestFlow> {
     this.#deadlines.remove(flow)
     this.#flows.delete(flow.name)
     flow.release(end)
-    this.#onClosed()
+    this.#onClosed(end)
   }
 
   deadline(): number {

@@ -12,10 +12,12 @@ import type { Arena } from '../sys/arena.ts'
 import type { Endpoint } from '../sys/socket.ts'
 import type { FlowJournal } from './flow-journal.ts'
 import type { HostErrors } from './host-errors.ts'
+import type { KeepAliveOption } from './keep-alive.ts'
 import type { OutboundAddresses } from './outbound.ts'
 import type { Splicing } from './pipes.ts'
 import type { Reactor } from './reactor.ts'
 import { DNS_PORT, type Resolvers } from './resolvers.ts'
+import type { Filtering } from './udp-filter.ts'
 
 export interface NatOptions {
   readonly subnet: { readonly network: number; readonly prefix: number }
@@ -35,6 +37,10 @@ export interface NatOptions {
   readonly dhcpPool: { readonly begin: number; readonly end: number }
   /** What DHCP says of the link. */
   readonly mtu: number
+  /** Of both sides of a TCP flow. */
+  readonly keepAlive: KeepAliveOption
+  /** Who may send to a UDP port of the guest. */
+  readonly filtering: Filtering
   readonly limits: NatLimits
   /** TCP sockets in the guest's namespace: published ports lead to its loopback, past the TAP. */
   readonly guestSockets?: readonly number[] | undefined
@@ -53,8 +59,11 @@ export interface NatCounters {
   tcpDialsFailed: number
   udpOpened: number
   udpClosed: number
+  /** Of those, flows that made room for others. */
+  udpEvicted: number
   echoOpened: number
   echoClosed: number
+  echoEvicted: number
   /** accept(2), socket(2) that failed for want of descriptors or memory. */
   resources: number
 }

@@ -32,8 +32,10 @@ export class Nat implements Upper {
     tcpDialsFailed: 0,
     udpOpened: 0,
     udpClosed: 0,
+    udpEvicted: 0,
     echoOpened: 0,
     echoClosed: 0,
+    echoEvicted: 0,
     resources: 0,
   }
   readonly journal: FlowJournal = new FlowJournal()

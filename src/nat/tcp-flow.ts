@@ -26,6 +26,8 @@
  *  RST                             →   SO_LINGER 0, close(): RST
  *  RST                             ←   ECONNRESET, ETIMEDOUT, EPIPE …
  *
+ *  Aging. None: an idle flow lives as long as both its ends do, which keep-alives find out (keep-alive.ts).
+ *
  *  Limits. At the most connections a SYN is answered with RST; without a descriptor for the socket too.
  */
 
@@ -57,6 +59,7 @@ import * as socket from '../sys/socket.ts'
 import type { FlowEnd, FlowEntry } from './flow-journal.ts'
 import { type Host, translate } from './host.ts'
 import { keepErrors, reasonOf } from './host-errors.ts'
+import { keepAliveOf, keepAliveSocket } from './keep-alive.ts'
 import { bindTowards } from './outbound.ts'
 import { setHops } from './path-options.ts'
 import type { Handler } from './reactor.ts'
@@ -120,7 +123,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       host.counters.resources++
       return request.refuse()
     }
-    setOptions(fd)
+    setOptions(host, fd)
     if (where === 'direct') {
       setHops(fd, family, request.ttl)
       keepErrors(fd, family)
@@ -164,7 +167,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (fd < 0) return false
     this.#host.reactor.remove(this)
     io.close(this.#fd)
-    setOptions(fd)
+    setOptions(this.#host, fd)
     this.#fd = fd
     this.#others = others
     this.#connect(next)
@@ -179,7 +182,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     client: socket.Endpoint,
     open: (user: tcp.ConnectionUser) => tcp.Connection,
   ): TcpFlow {
-    setOptions(fd)
+    setOptions(host, fd)
     const entry = host.journal.open('tcp', 'host', key.slice(), client, host.reactor.now)
     const flow = new TcpFlow(host, fd, entry)
     host.counters.tcpOpened++
@@ -270,7 +273,9 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     }
   }
 
-  established(_c: tcp.Connection): void {
+  established(c: tcp.Connection): void {
+    const { options, reactor } = this.#host
+    tcp.setKeepAlive(c, keepAliveOf(options.keepAlive), reactor.now)
     this.#pump()
   }
 
@@ -364,9 +369,10 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 }
 
 /** Octets go on as they come, urgent ones in their place (RFC 6093 §5). */
-function setOptions(fd: number): void {
+function setOptions({ options }: Host, fd: number): void {
   socket.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
   socket.setInt(fd, SOL_SOCKET, SO_OOBINLINE, 1)
+  keepAliveSocket(fd, options.keepAlive)
 }
 
 /** Who ended it. Nobody here aborts but for an error of the host's socket. */

@@ -4,15 +4,17 @@
  * Theory of Operation
  *
  *  Flows. Mapping is endpoint-independent (RFC 4787 REQ-1): the first datagram of a guest's endpoint
- *  makes the socket, all hosts see the same port. Filtering is too: whoever knows that port may
- *  answer (REQ-8). What goes to the DNS address is not for here but for dns-relay.ts.
+ *  makes the socket, all hosts see the same port. Filtering is what is asked for (udp-filter.ts), by
+ *  default that whoever knows that port may answer (REQ-8). What goes to the DNS address is not for
+ *  here but for dns-relay.ts.
  *
  *  Data. Nothing is kept: a datagram goes out as it came, with its TTL less one and its DF, or is lost, as
  *  datagrams are; what the host's network says of it is told to the guest (host-errors.ts). What comes in a burst
  *  goes in one: udp-burst.ts, udp-row.ts.
  *
- *  Aging. A flow that carried nothing for its time-out is closed (REQ-5: at least two minutes). At
- *  the limit the flow whose time-out is nearest makes room.
+ *  Aging. A flow that carried nothing for its time-out, either way, is closed (REQ-5: at least two
+ *  minutes; REQ-6). One that only asked name servers is over soon: resolvers take a new port for each
+ *  question. At the limit the flow whose time-out is nearest makes room.
  */
 
 import type { LostPacket } from '../stack/flow-errors.ts'
@@ -43,11 +45,15 @@ import { keepErrors, type Sender } from './host-errors.ts'
 import { bindOutbound } from './outbound.ts'
 import { PathOptions } from './path-options.ts'
 import type { Handler } from './reactor.ts'
+import { DNS_PORT } from './resolvers.ts'
 import type { Outlet, Piece, UdpBurst } from './udp-burst.ts'
+import { UdpFilter } from './udp-filter.ts'
 import { BATCH, UdpRow } from './udp-row.ts'
 
 /** RFC 4787 REQ-5 recommends five minutes. */
 const TIMEOUT = 300_000
+/** REQ-5 (a) lets well-known ports have shorter ones; who waits for an answer asks again after 5 s. */
+const DNS_TIMEOUT = 10_000
 /** Fairness: batches of one flow before another has its turn. */
 const BATCHES = 4
 const ROOM = 65536
@@ -69,7 +75,11 @@ export class UdpFlows {
     this.#host = host
     this.row = new UdpRow(host.stack)
     this.burst = burst
-    this.#flows = new GuestFlows(host.options.limits.datagramFlows, () => host.counters.udpClosed++)
+    const { counters, options } = host
+    this.#flows = new GuestFlows(options.limits.datagramFlows, (end) => {
+      counters.udpClosed++
+      if (end === 'evicted') counters.udpEvicted++
+    })
     const at = arena.reserve(BATCH * STRIDE)
     for (let i = 0; i < BATCH; i++) {
       this.batch.at[i] = at + i * STRIDE
@@ -125,7 +135,8 @@ export class UdpFlows {
 
   /** The flow carried something. */
   touch(flow: UdpFlow): void {
-    this.#flows.keep(flow, this.#host.reactor.now + TIMEOUT)
+    const timeout = flow.isDns ? DNS_TIMEOUT : TIMEOUT
+    this.#flows.keep(flow, this.#host.reactor.now + timeout)
   }
 
   deadline(): number {
@@ -160,6 +171,9 @@ export class UdpFlow implements Handler, GuestFlow, Outlet, Sender {
   readonly family: number
   neighbour: Neighbour
   entry!: FlowEntry
+  /** It has sent to nobody but name servers. */
+  isDns = true
+  readonly #filter: UdpFilter | undefined
   readonly #host: Host
   readonly #flows: UdpFlows
   readonly #path = new PathOptions()
@@ -172,12 +186,16 @@ export class UdpFlow implements Handler, GuestFlow, Outlet, Sender {
     this.fd = fd
     this.family = family
     this.neighbour = datagram.neighbour
+    const { filtering } = host.options
+    if (filtering !== 'endpoint-independent') this.#filter = new UdpFilter(filtering)
     this.key.set(datagram.key)
     this.name = nameOf(datagram.key)
   }
 
   send(datagram: Datagram, to: socket.Endpoint): void {
     const { burst } = this.#flows
+    if (to.port !== DNS_PORT) this.isDns = false
+    this.#filter?.note(to)
     if (this.#path.changes(datagram)) {
       burst.send()
       this.#path.follow(this.fd, this.family, datagram)
@@ -228,7 +246,11 @@ export class UdpFlow implements Handler, GuestFlow, Outlet, Sender {
     const { options, reactor } = this.#host
     const peer = batch.peers[i]!
     const { key, neighbour } = this
-    if (!options.hostLoopback && isHostLoopback(peer.words)) return
+    const isLoopback = !options.hostLoopback && isHostLoopback(peer.words)
+    if (isLoopback || this.#filter?.admits(peer) === false) {
+      this.#host.stack.counters.drop.udpFiltered++
+      return
+    }
     appearAs(options, key, peer)
     const len = batch.len[i]!
     this.entry.toGuest += len

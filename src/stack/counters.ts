@@ -53,6 +53,8 @@ export interface Drops {
   dhcpMalformed: number
   /** No flow could be made for a datagram: a limit, or the host has no resources. */
   udpLimit: number
+  /** A datagram of a host that may not send to the guest's port: `filtering`, or the host's loopback. */
+  udpFiltered: number
   /** A datagram or echo request that the host's socket had no room for. */
   hostFull: number
   /** … that the host's kernel refused, for a reason that ICMP has no word for: port 0, say. */
@@ -138,6 +140,7 @@ export function createCounters(): Counters {
       udpChecksum: 0,
       dhcpMalformed: 0,
       udpLimit: 0,
+      udpFiltered: 0,
       hostFull: 0,
       hostRefused: 0,
       dnsStranger: 0,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Host, parseArguments, type Settings } from '../../src/control/arguments.ts'
-import { OWN_ROWS, ROWS, type Row } from './observed.ts'
+import { OWN_ROWS, ROWS, type Row, UPSTREAM_OPTIONS } from './observed.ts'
 
 /** A system with the paths / and below /proc, the interface lo, and the descriptors 0 to 9. */
 function parse(...args: string[]) {
@@ -76,6 +76,13 @@ test('every option that is there reaches its setting', () => {
     '--enable-sandbox',
     '--enable-seccomp',
     '--forward-mode=splice',
+    '--keepalive=60,5,3',
+    '--filtering=address-and-port-dependent',
+    '--limit=connections=100',
+    '--limit',
+    'udp-flows=50',
+    '--limit=half-open=7',
+    '--limit=memory=64M',
     '--log-flows=json',
     '--log-level=debug',
     '--pcap=/run/all.pcapng',
@@ -100,6 +107,9 @@ test('every option that is there reaches its setting', () => {
       outboundAddr6: 'lo',
       dns: false,
       forwardMode: 'splice',
+      keepAlive: { idle: 60_000, interval: 5000, probes: 3 },
+      filtering: 'address-and-port-dependent',
+      limits: { connections: 100, udpFlows: 50, halfOpen: 7, memory: 64 * 2 ** 20 },
     },
     apiSocket: '/run/s.sock',
     exitFd: 3,
@@ -128,6 +138,38 @@ test('the lines of Podman, Buildah and RootlessKit are taken', () => {
   expect(settings(...rootlesskit.split(' '))).toMatchObject({
     network: { configure: false, hostLoopback: false, cidr: { network: 0x0a090000, prefix: 16 } },
   })
+})
+
+test('what is not given of keep-alives is as Linux has it', () => {
+  const keepAlive = (text: string) => settings(`--keepalive=${text}`, '1', 't').network.keepAlive
+  expect(keepAlive('off')).toBe('off')
+  expect(keepAlive('600')).toEqual({ idle: 600_000, interval: 75_000, probes: 9 })
+  expect(keepAlive('600,1')).toEqual({ idle: 600_000, interval: 1000, probes: 9 })
+  expect(settings('1', 't').network.keepAlive).toBeUndefined()
+})
+
+test('the last of a repeated limit counts, and K, M and G are powers of 1024', () => {
+  const limits = (...words: string[]) =>
+    settings(...words.map((word) => `--limit=${word}`), '1', 't').network.limits
+  expect(limits('buffer=64K', 'buffer=2M')).toEqual({ buffer: 2 * 2 ** 20 })
+  expect(limits('memory=1G', 'connections=1K')).toEqual({ memory: 2 ** 30, connections: 1024 })
+})
+
+test('options of ours take no prefix away from those of slirp4netns', () => {
+  const isOnly = (prefix: string): boolean =>
+    UPSTREAM_OPTIONS.filter((name) => name.startsWith(prefix)).length === 1
+  let count = 0
+  for (const name of UPSTREAM_OPTIONS) {
+    for (let end = 1; end < name.length; end++) {
+      const prefix = name.slice(0, end)
+      if (!isOnly(prefix)) continue
+      count++
+      const { command } = parse(`--${prefix}`)
+      const reason = command.kind === 'refuse' ? command.reason : ''
+      expect(reason, prefix).not.toMatch(/ambiguous|unrecognized/)
+    }
+  }
+  expect(count).toBeGreaterThan(100)
 })
 
 test('an open TAP needs no name', () => {

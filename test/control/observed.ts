@@ -86,7 +86,9 @@ export const ROWS: Row[] = [
   },
   {
     args: ['--='],
-    stderr: [`${AMBIGUOUS} '--forward-mode' '--log-flows' '--log-level' '--pcap' '--metrics'`],
+    stderr: [
+      `${AMBIGUOUS} '--forward-mode' '--keepalive' '--filtering' '--limit' '--log-flows' '--log-level' '--pcap' '--metrics'`,
+    ],
     upstream: [AMBIGUOUS],
     usage: true,
   },
@@ -276,6 +278,41 @@ export const OWN_ROWS: Row[] = [
     stderr: ['--forward-mode=splice conflicts with --netns-type=tapfd'],
     usage: true,
   },
+  ...['', 'x', '0', '60,', '60,1,', '60,0', '60,1,128', '60,1,9,9', '1.5', '-1', '32768'].map(
+    (text) => ({
+      args: [`--keepalive=${text}`, '1', 'tap0'],
+      stderr: [
+        `--keepalive must be off or IDLE[,INTERVAL[,PROBES]], seconds from 1 to 32767 and a number from 1 to 127, not "${text}"`,
+      ],
+      usage: true as const,
+    }),
+  ),
+  {
+    args: ['--filtering=symmetric', '1', 'tap0'],
+    stderr: [
+      '--filtering must be one of endpoint-independent, address-dependent, address-and-port-dependent, not "symmetric"',
+    ],
+    usage: true,
+  },
+  ...['', 'connections', 'flows=5', 'udpFlows=5', '=5'].map((text) => ({
+    args: [`--limit=${text}`, '1', 'tap0'],
+    stderr: [
+      text === 'connections'
+        ? '--limit=connections must be an integer from 1 to 1000000, not ""'
+        : `--limit must be NAME=NUMBER with one of connections, half-open, udp-flows, pings, fragments, buffer, memory, not "${text}"`,
+    ],
+    usage: true as const,
+  })),
+  ...['0', '-1', '5x', '1.5', '1=2', '1T', '1000001'].map((value) => ({
+    args: [`--limit=connections=${value}`, '1', 'tap0'],
+    stderr: [`--limit=connections must be an integer from 1 to 1000000, not "${value}"`],
+    usage: true as const,
+  })),
+  {
+    args: ['--limit=memory=2G', '1', 'tap0'],
+    stderr: ['--limit=memory must be an integer from 1048576 to 1073741824, not "2G"'],
+    usage: true,
+  },
   { args: ['--pcap=', '1', 'tap0'], stderr: ['--pcap must not be empty'], usage: true },
   {
     args: ['--log-flows=xml', '1', 'tap0'],
@@ -364,4 +401,20 @@ export const OWN_ROWS: Row[] = [
     stderr: ['ready-fd must be a non-negative integer'],
     usage: true,
   },
+]
+
+/** The long options of slirp4netns 1.3, of which any prefix may be used that only one has. */
+export const UPSTREAM_OPTIONS: readonly string[] = [
+  ...[
+    'configure',
+    'exit-fd',
+    'ready-fd',
+    'mtu',
+    'cidr',
+    'disable-host-loopback',
+    'no-host-loopback',
+  ],
+  ...['netns-type', 'userns-path', 'api-socket', 'enable-ipv6', 'enable-sandbox', 'create-sandbox'],
+  ...['enable-seccomp', 'help', 'version', 'outbound-addr', 'outbound-addr6', 'disable-dns'],
+  ...['macaddress', 'target-type'],
 ]

@@ -7,9 +7,17 @@ import { readMetrics } from './prometheus-reader.ts'
 const STATS: Stats = {
   fromGuest: { frames: 1, octets: 2 },
   toGuest: { frames: 3, octets: 2 ** 40 },
-  tcp: { opened: 10, closed: 4, dialsFailed: 5, retransmits: 6, timeouts: 7, challengeAcks: 8 },
-  udp: { opened: 9, closed: 9 },
-  echo: { opened: 2, closed: 1 },
+  tcp: {
+    opened: 10,
+    closed: 4,
+    dialsFailed: 5,
+    retransmits: 6,
+    timeouts: 7,
+    challengeAcks: 8,
+    keepAlives: 13,
+  },
+  udp: { opened: 9, closed: 9, evicted: 14 },
+  echo: { opened: 2, closed: 1, evicted: 15 },
   drops: {
     ...createCounters().drop,
     tapDown: 0,
@@ -33,7 +41,10 @@ test('every counter has its place, under names as Prometheus wants them', () => 
   expect(value('slipway_flows', { protocol: 'tcp' })).toBe(6)
   expect(value('slipway_flows', { protocol: 'udp' })).toBe(0)
   expect(value('slipway_flows', { protocol: 'icmp' })).toBe(1)
+  expect(value('slipway_flows_evicted_total', { protocol: 'udp' })).toBe(14)
+  expect(value('slipway_flows_evicted_total', { protocol: 'icmp' })).toBe(15)
   expect(value('slipway_tcp_dials_failed_total')).toBe(5)
+  expect(value('slipway_tcp_keep_alives_total')).toBe(13)
   expect(value('slipway_drops_total', { reason: 'tcp_no_connection' })).toBe(11)
   expect(value('slipway_socket_failures_total')).toBe(12)
   for (const [name, { type, help }] of metrics) {

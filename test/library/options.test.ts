@@ -124,6 +124,45 @@ const ATTACH: Row[] = [
     TypeError,
     'options.macAddress goes with configure only',
   ],
+  [
+    'keepAlive',
+    { target, keepAlive: 5 },
+    TypeError,
+    'options.keepAlive must be a boolean or an object, not 5',
+  ],
+  ['keepAlive null', { target, keepAlive: null }, TypeError, 'options.keepAlive'],
+  [
+    'keepAlive in seconds',
+    { target, keepAlive: { idle: 60 } },
+    RangeError,
+    'options.keepAlive.idle must be an integer from 1000 to 32767000, not 60',
+  ],
+  ['no probe', { target, keepAlive: { probes: 0 } }, RangeError, 'options.keepAlive.probes'],
+  ['probes of null', { target, keepAlive: { probes: null } }, TypeError, 'options.keepAlive.pr'],
+  [
+    'a keep-alive that is not known',
+    { target, keepAlive: { time: 5000 } },
+    TypeError,
+    'options.keepAlive.time is not known',
+  ],
+  [
+    'filtering',
+    { target, filtering: 'symmetric' },
+    RangeError,
+    "options.filtering must be 'endpoint-independent' or 'address-dependent' or 'address-and-port-dependent', not 'symmetric'",
+  ],
+  ['filtering true', { target, filtering: true }, TypeError, 'options.filtering'],
+  ['limits', { target, limits: 5 }, TypeError, 'options.limits must be an object, not 5'],
+  ['another limit', { target, limits: { flows: 5 } }, TypeError, 'options.limits.flows is not'],
+  [
+    'no connections',
+    { target, limits: { connections: 0 } },
+    RangeError,
+    'options.limits.connections must be an integer from 1 to 1000000, not 0',
+  ],
+  ['a limit in text', { target, limits: { memory: '64M' } }, TypeError, 'options.limits.memory'],
+  ['too much memory', { target, limits: { memory: 2 ** 31 } }, RangeError, 'options.limits.mem'],
+  ['too small a buffer', { target, limits: { buffer: 65_535 } }, RangeError, 'options.limits.bu'],
   ['signal', { target, signal: {} }, TypeError, 'options.signal must be an AbortSignal'],
   ['signal null', { target, signal: null }, TypeError, 'options.signal'],
 ]
@@ -231,6 +270,24 @@ test('the defaults are the safe ones', () => {
     hostPort: 0,
     guestAddr: '',
     guestPort: 80,
+  })
+})
+
+test('what is not given of keep-alives is as Linux has it, and limits are those that are given', () => {
+  const read = (options: object): object =>
+    readAttachOptions({ target, ...options }).network as object
+  const plain = read({})
+  expect(read({ keepAlive: true, filtering: undefined, limits: undefined })).toEqual(plain)
+  expect(read({ keepAlive: false })).toEqual({ ...plain, keepAlive: 'off' })
+  expect(read({ keepAlive: { idle: 60_000 } })).toEqual({
+    ...plain,
+    keepAlive: { idle: 60_000, interval: 75_000, probes: 9 },
+  })
+  expect(read({ filtering: 'address-dependent' })).toMatchObject({ filtering: 'address-dependent' })
+  const limits = { connections: 100, halfOpen: undefined, memory: 2 ** 20 }
+  expect(read({ limits })).toEqual({
+    ...plain,
+    limits: { connections: 100, memory: 2 ** 20 },
   })
 })
 
