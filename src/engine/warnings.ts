@@ -26,7 +26,7 @@ const KINDS: readonly Kind[] = [
   {
     code: 'WARN_MEMORY',
     count: ({ drops }) => drops.tcpNoMemory,
-    text: 'segments were dropped: all buffers are full',
+    text: 'segments were dropped, or connections refused: all buffers are full',
   },
   {
     code: 'WARN_SOCKETS',

@@ -115,9 +115,10 @@ export class TcpForward implements Forwarder {
     for (let i = 0; i < ACCEPTS; i++) {
       const fd = socket.accept(this.#fd, this.#client)
       if (fd >= 0) {
-        if (!stack.tcp.isFull()) this.#forward(fd)
+        const full = stack.tcp.whatIsFull()
+        if (full === undefined) this.#forward(fd)
         else {
-          stack.counters.drop.tcpLimit++
+          stack.counters.drop[full]++
           socket.linger0(fd)
           io.close(fd)
         }

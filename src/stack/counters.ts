@@ -73,7 +73,7 @@ export interface Drops {
   tcpLimit: number
   /** A SYN while as many handshakes are under way as may be: it comes again. */
   tcpHalfOpen: number
-  /** Text that found no room in the pool: it is not acknowledged and comes again. */
+  /** Text that found no room in the pool: it is not acknowledged and comes again. Or a SYN, or a client: refused. */
   tcpNoMemory: number
   /** An ARP request that waits has as many frames held as it may. */
   neighbourUnknown: number

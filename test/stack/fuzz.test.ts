@@ -13,6 +13,7 @@ const SECONDS = Number(process.env.FUZZ_SECONDS ?? 2)
 const OTHERS: readonly (keyof Drops)[] = [
   'dhcpMalformed',
   'udpLimit',
+  'udpFiltered',
   'echoDenied',
   'echoLimit',
   'hostFull',

@@ -209,8 +209,9 @@ export class Tcp {
       }
       const halfOpen = this.requests.size + this.synReceived
       if (halfOpen >= this.limits.halfOpen) return void this.counters.drop.tcpHalfOpen++
-      if (this.isFull()) {
-        this.counters.drop.tcpLimit++
+      const full = this.whatIsFull()
+      if (full !== undefined) {
+        this.counters.drop[full]++
         return emitReset(this, key, neighbour, seg)
       }
       const fresh = new SynRequest(this, key.slice(), neighbour, seg, ttl)
@@ -230,12 +231,15 @@ export class Tcp {
   }
 
   /**
-   * Are there as many connections as there may be? Those that are dialled count, for they become
-   * some; those in TIME-WAIT use nothing that is scarce.
+   * Why no connection may be added, by the counter to be incremented. There are as many as there may be: those that
+   * are dialled count, for they become some, those in TIME-WAIT use nothing that is scarce. Or it would have
+   * no chunk to send with.
    */
-  isFull(): boolean {
-    const { connections, requests, limits } = this
-    return connections.size - this.#timeWait.length + requests.size >= limits.connections
+  whatIsFull(): 'tcpLimit' | 'tcpNoMemory' | undefined {
+    const { connections, requests, limits, pool } = this
+    const count = connections.size - this.#timeWait.length + requests.size
+    if (count >= limits.connections) return 'tcpLimit'
+    return pool.free <= pool.forReceiving ? 'tcpNoMemory' : undefined
   }
 
   /** A new SYN may reopen a connection in TIME-WAIT (RFC 9293 §3.6.1, MAY-2; RFC 6191). */

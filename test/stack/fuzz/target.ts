@@ -210,7 +210,12 @@ export class Target implements Upper {
   /** The host opens a connection to the guest. */
   connects(key: Int32Array): void {
     const { tcp, neighbours } = this.stack
-    if (tcp.isFull() || tcp.connections.get(key) !== undefined || tcp.requests.get(key)) return
+    if (
+      tcp.whatIsFull() !== undefined ||
+      tcp.connections.get(key) !== undefined ||
+      tcp.requests.get(key)
+    )
+      return
     const neighbour = neighbours.learn(key, this.#macPlace())
     const user = this.#newUser()
     user.c = tcp.connect(key, neighbour, user, this.clock.now)

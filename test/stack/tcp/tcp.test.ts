@@ -114,6 +114,20 @@ describe('at the most connections there may be', () => {
   })
 })
 
+test('when no chunk is left to send with, a SYN is refused and counted; there is room when some are back', () => {
+  const { rig, peer } = bench({ chunks: 16 })
+  const { pool } = rig.stack
+  const chunks: number[] = []
+  while (pool.free > pool.forReceiving) chunks.push(pool.take())
+  peer.sends(SYN)
+  peer.expects('R. 0:0(0) ack 1')
+  expect([rig.requests.length, rig.drop.tcpNoMemory]).toEqual([0, 1])
+  pool.give(chunks.pop()!)
+  peer.sends(SYN)
+  peer.expectsNothing()
+  expect([rig.requests.length, rig.drop.tcpNoMemory]).toEqual([1, 1])
+})
+
 test('a flood of SYNs is bounded, and nothing of it stays (RFC 4987)', () => {
   const { rig } = bench({ limits: { halfOpen: 50 } })
   for (let i = 0; i < 5000; i++) {
