@@ -6,6 +6,7 @@ import type { IcmpErrors } from './icmp-errors.ts'
 import type { Arrival, Memory } from './link.ts'
 import type { Neighbour } from './neighbours.ts'
 import { Packet } from './packet.ts'
+import { Quote } from './quote.ts'
 import type { Reassembly } from './reassembly.ts'
 import type { Transmitter } from './transmitter.ts'
 import type { Transport } from './transport.ts'
@@ -16,6 +17,9 @@ import * as ethernet from './wire/ethernet.ts'
 import * as icmp from './wire/icmp.ts'
 import * as ipv4 from './wire/ipv4.ts'
 import * as udp from './wire/udp.ts'
+
+/** RFC 1191 §3: an old router does not say what fits. Linux' min_pmtu. */
+const UNTOLD_MTU = 552
 
 export interface Ipv4Options {
   readonly memory: Memory
@@ -40,6 +44,7 @@ export class Ipv4Layer {
   readonly #counters: Counters
   readonly #fragments: Fragments
   readonly #packet = new Packet()
+  readonly #quote = new Quote()
 
   constructor(options: Ipv4Options) {
     this.#options = options
@@ -172,12 +177,28 @@ export class Ipv4Layer {
     const { key, transport, end } = this.#packet
     if (!icmp.check(transport, end)) return void drop.icmpMalformed++
     if (!icmp.checksumOk(bytes, v, transport, end)) return void drop.icmpChecksum++
+    if (icmp.type(v, transport) === icmp.UNREACHABLE && this.#receiveUnreachable(now)) return
     // One of another code is answered, but no ping socket would send it.
     const isWanted =
       icmp.type(v, transport) === icmp.ECHO && (isOurs || icmp.code(v, transport) === 0)
     if (!isWanted) return void drop.icmpUnwanted++
     if (!isOurs) return this.#options.transport.receiveEcho(this.#packet)
     this.#options.transmitter.replyEcho(key, this.#sender(), transport, end, now)
+  }
+
+  /**
+   * A packet of ours did not get there (RFC 1122 §3.2.2.1): true when somebody wants to know. UDP does not: who sent
+   * the datagram is far away by now.
+   */
+  #receiveUnreachable(now: number): boolean {
+    const { view: v } = this.#memory
+    const { transport: at, end } = this.#packet
+    const quote = this.#quote
+    if (!quote.read4(v, at + icmp.HEADER_LEN, end) || quote.protocol !== ipv4.TCP) return false
+    const { tcp } = this.#options.transport
+    const { key, second } = quote
+    if (icmp.code(v, at) !== icmp.FRAGMENTATION_NEEDED) return tcp.unreachableArrives(key, second)
+    return tcp.tooBigArrives(key, second, icmp.rest(v, at) & 0xffff || UNTOLD_MTU, now)
   }
 
   #error(reason: 'hop-limit' | 'host-unreachable' | 'protocol-unreachable', now: number): void {

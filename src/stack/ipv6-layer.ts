@@ -6,6 +6,7 @@ import type { Arrival, Memory } from './link.ts'
 import { NeighborDiscovery } from './ndp.ts'
 import type { Neighbour } from './neighbours.ts'
 import { Packet } from './packet.ts'
+import { Quote } from './quote.ts'
 import type { Transmitter } from './transmitter.ts'
 import type { Transport } from './transport.ts'
 import * as checksum from './wire/checksum.ts'
@@ -53,6 +54,7 @@ export class Ipv6Layer {
   readonly #ndp: NeighborDiscovery
   readonly #packet = new Packet()
   readonly #upper = new ipv6.UpperLayer()
+  readonly #quote = new Quote()
   readonly #fragments: Fragments
 
   constructor(options: Ipv6Options) {
@@ -161,7 +163,7 @@ export class Ipv6Layer {
     const { protocol, pointer } = this.#upper
     if (protocol === ipv4.TCP) transport.receiveTcp(packet, now)
     else if (protocol === ipv4.UDP) transport.receiveUdp(packet)
-    else if (protocol === ipv6.ICMPV6) this.#receiveEcho(isOurs, now)
+    else if (protocol === ipv6.ICMPV6) this.#receiveIcmp(isOurs, now)
     else {
       counters.drop.ipv6Protocol++
       this.#problem(icmpv6.UNRECOGNIZED_NEXT_HEADER, pointer, now)
@@ -205,17 +207,39 @@ export class Ipv6Layer {
     return checksum.finish(checksum.sum(bytes, view, transport, end, checksum.fold(pseudo))) === 0
   }
 
-  /** RFC 4443 §4.1: our addresses answer echo requests, those to others go on. */
-  #receiveEcho(isOurs: boolean, now: number): void {
+  /** RFC 4443 §4.1: our addresses answer echo requests, those to others go on; errors are told. */
+  #receiveIcmp(isOurs: boolean, now: number): void {
     const { counters, transmitter, transport: upper } = this.#options
     const { key, transport, end } = this.#packet
     const v = this.#memory.view
     const isEcho = icmpv6.type(v, transport) === icmpv6.ECHO
+    if (!isEcho && this.#receiveError(now)) return
     if (!isEcho || (!isOurs && icmpv6.code(v, transport) !== 0)) {
       return void counters.drop.icmpUnwanted++
     }
     if (!isOurs) return upper.receiveEcho(this.#packet)
     transmitter.replyEcho6(key, this.#sender(), transport, end, now)
+  }
+
+  /** A packet of ours did not get there: true when somebody wants to know. */
+  #receiveError(now: number): boolean {
+    const { view: v } = this.#memory
+    const { transport: at, end } = this.#packet
+    const quote = this.#quote
+    const kind = icmpv6.type(v, at)
+    if (!quote.read6(v, at + icmpv6.HEADER_LEN, end)) return false
+    const { key, second, protocol } = quote
+    const { tcp } = this.#options.transport
+    if (kind === icmpv6.UNREACHABLE && protocol === ipv4.TCP)
+      return tcp.unreachableArrives(key, second)
+    if (kind !== icmpv6.PACKET_TOO_BIG) return false
+    const mtu = v.getUint32(at + 4)
+    if (mtu < ipv6.MIN_MTU) return false // RFC 8201 §4
+    if (protocol === ipv4.TCP) return tcp.tooBigArrives(key, second, mtu, now)
+    // Of a datagram nobody knows whether it was sent. A lie has the next ones cut for no reason.
+    const neighbour = this.#options.transmitter.neighbours.known(key)
+    neighbour?.limitPath(mtu, now)
+    return neighbour !== undefined
   }
 
   #error(reason: Reason, now: number): void {

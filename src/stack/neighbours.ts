@@ -12,6 +12,8 @@ import type { Departure, Memory } from './link.ts'
 const MAX_HELD = 8
 /** Ours: a guest that invents source addresses does not fill the memory. */
 const MAX_NEIGHBOURS = 4096
+/** RFC 1191 §6.3, RFC 8201 §4: then a larger one is tried. */
+const PATH_MTU_LIFE = 600_000
 /** RFC 1122 §2.3.2.1: at most one request per second and destination. */
 const REQUEST_INTERVAL = 1000
 
@@ -33,13 +35,26 @@ export class Neighbour implements Keyed {
   /** When it was asked for last, ms. */
   requestedAt: number = -Infinity
   readonly held: HeldFrame[] = []
-  /** The largest IPv6 packet that it takes, or a router on the way to it (RFC 8201). */
-  pathMtu = 0x7fffffff
+  /** The largest packet that goes all the way to it, and until when that counts (RFC 1191, RFC 8201). */
+  #pathMtu = Infinity
+  #pathMtuUntil = -Infinity
 
   /** The first four words of `key` are its address. */
   constructor(key: Int32Array) {
     this.key = new Int32Array(KEY_WORDS)
     this.key.set(key.subarray(0, 4))
+  }
+
+  /** The largest packet that goes all the way to it; Infinity: none was too large. */
+  pathMtu(now: number): number {
+    return now < this.#pathMtuUntil ? this.#pathMtu : Infinity
+  }
+
+  /** One was too large: no more than `mtu` goes there for ten minutes. A larger one changes nothing. */
+  limitPath(mtu: number, now: number): void {
+    if (mtu >= this.pathMtu(now)) return
+    this.#pathMtu = mtu
+    this.#pathMtuUntil = now + PATH_MTU_LIFE
   }
 }
 
@@ -60,14 +75,19 @@ export class Neighbours {
 
   /** The neighbour with the guest's address of `key`, made when it is new. */
   find(key: Int32Array): Neighbour {
-    for (let i = 0; i < 4; i++) this.#key[i] = key[i]!
-    const known = this.#table.get(this.#key)
+    const known = this.known(key)
     if (known !== undefined) return known
     if (this.#table.size >= MAX_NEIGHBOURS) this.#table.delete(this.#order.shift()!)
     const neighbour = new Neighbour(this.#key)
     this.#table.add(neighbour)
     this.#order.push(neighbour)
     return neighbour
+  }
+
+  /** The same, if it is known. */
+  known(key: Int32Array): Neighbour | undefined {
+    for (let i = 0; i < 4; i++) this.#key[i] = key[i]!
+    return this.#table.get(this.#key)
   }
 
   /** The guest of `key` is at the MAC that stands in memory at `macAt`. What is held may go. */

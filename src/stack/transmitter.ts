@@ -73,7 +73,7 @@ export class Transmitter {
     this.#mac = options.mac
     // What each link must carry (RFC 791 §3.2): less cannot be cut to.
     this.#mtu = Math.max(options.mtu, ipv4.MIN_MTU)
-    this.#pathMtu = this.#pathMtuTo(undefined)
+    this.#pathMtu = this.#mtu
     this.#random = options.random
     this.#arpSource = options.arpSource
     this.#solicitSource = options.solicitSource
@@ -181,7 +181,7 @@ export class Transmitter {
     slices.len[0] = end - this.#at
     slices.total += end - this.#at
     if (neighbour.isKnown) {
-      this.#pathMtu = this.#pathMtuTo(neighbour)
+      this.#pathMtu = this.#pathMtuTo(neighbour, now)
       return this.#transmit(this.departure)
     }
     if (!this.neighbours.hold(neighbour, this.departure)) this.#counters.drop.neighbourUnknown++
@@ -189,8 +189,8 @@ export class Transmitter {
   }
 
   /** Less than 1280 octets are no path for IPv6 (RFC 8200 §5), whatever somebody says. */
-  #pathMtuTo(neighbour: Neighbour | undefined): number {
-    return Math.max(ipv6.MIN_MTU, Math.min(this.#mtu, neighbour?.pathMtu ?? Infinity))
+  #pathMtuTo(neighbour: Neighbour, now: number): number {
+    return Math.max(ipv6.MIN_MTU, Math.min(this.#mtu, neighbour.pathMtu(now)))
   }
 
   /** To the link; in fragments, when the packet is larger than it carries (RFC 791 §2.3). */
@@ -219,7 +219,7 @@ export class Transmitter {
 
   /** Sends what waited for the neighbour's address. */
   release(neighbour: Neighbour): void {
-    this.#pathMtu = this.#pathMtuTo(neighbour)
+    this.#pathMtu = this.#pathMtuTo(neighbour, 0)
     this.neighbours.release(neighbour, this.departure, this.#transmit)
   }
 

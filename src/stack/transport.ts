@@ -45,17 +45,20 @@ export interface TransportOptions {
 }
 
 export class Transport {
+  readonly tcp: Tcp
   readonly #options: TransportOptions
   readonly #memory: Memory
   readonly #datagram = new Datagram()
 
   constructor(options: TransportOptions) {
     this.#options = options
+    this.tcp = options.tcp
     this.#memory = options.memory
   }
 
   receiveTcp(packet: Packet, now: number): void {
-    const { counters, tcp, senderOf } = this.#options
+    const { counters, senderOf } = this.#options
+    const { tcp } = this
     const { key, transport, end } = packet
     if (end - transport < 4) return void counters.drop.tcpMalformed++
     if (!packet.checksummed && !this.#isSumRight(packet, end, ipv4.TCP)) {

@@ -19,7 +19,7 @@ import {
   takeSack,
 } from './recovery.ts'
 import * as seq from './seq.ts'
-import { agreeOnOptions } from './tcp.ts'
+import { agreeOnOptions, defaultMss } from './tcp.ts'
 
 /** RFC 5961 §7: at most one challenge ACK per connection and this many ms. */
 const CHALLENGE_INTERVAL = 500
@@ -61,7 +61,8 @@ function arrivesInSynSent(c: Connection, seg: wire.Segment, now: number): void {
   c.rcvNxt = seq.add(seg.seq, 1)
   c.rcvAdv = seq.add(c.rcvNxt, Math.min(65535, c.tcp.limits.receiveBuffer))
   c.hasSack = seg.sackPermitted
-  agreeOnOptions(c, seg.mss === 0 ? 536 : seg.mss, seg.windShift, seg.hasTimestamp, seg.tsVal, now)
+  const mss = seg.mss === 0 ? defaultMss(c.key) : seg.mss
+  agreeOnOptions(c, mss, seg.windShift, seg.hasTimestamp, seg.tsVal, now)
   c.sndWnd = c.maxSndWnd = seg.wnd // not scaled in a SYN (RFC 7323 §2.2)
   c.sndWl1 = seg.seq
   c.sndWl2 = seg.ack

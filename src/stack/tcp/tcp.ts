@@ -27,6 +27,7 @@ import {
   touch,
 } from './connection.ts'
 import { Cubic } from './cubic.ts'
+import { MIN_MSS, pathMss, tooBigArrives, unreachableArrives } from './icmp.ts'
 import { segmentArrives } from './input.ts'
 import { halfSipHash, isnOf } from './isn.ts'
 import { emitReset, emitResetFor, output } from './output.ts'
@@ -76,7 +77,7 @@ export class SynRequest {
   readonly neighbour: Neighbour
   readonly irs: seq.Seq
   readonly wnd: number
-  /** The guest's MSS option; 536 when there was none (RFC 9293 MUST-15). */
+  /** The guest's MSS option, or what there is without one. */
   readonly mss: number
   readonly windShift: number
   readonly sackPermitted: boolean
@@ -93,7 +94,7 @@ export class SynRequest {
     this.neighbour = neighbour
     this.irs = seg.seq
     this.wnd = seg.wnd
-    this.mss = seg.mss === 0 ? 536 : seg.mss
+    this.mss = seg.mss === 0 ? defaultMss(key) : seg.mss
     this.windShift = seg.windShift
     this.sackPermitted = seg.sackPermitted
     this.hasTimestamp = seg.hasTimestamp
@@ -251,6 +252,17 @@ export class Tcp {
     return seq.gt(seg.seq, c.rcvNxt)
   }
 
+  /** An ICMP error about the segment at `at` of the flow `key`: see icmp.ts. */
+  unreachableArrives(key: Int32Array, at: seq.Seq): boolean {
+    const c = this.connections.get(key)
+    return c !== undefined && unreachableArrives(c, at)
+  }
+
+  tooBigArrives(key: Int32Array, at: seq.Seq, mtu: number, now: number): boolean {
+    const c = this.connections.get(key)
+    return c !== undefined && tooBigArrives(c, at, mtu, now)
+  }
+
   acceptSyn(request: SynRequest, user: ConnectionUser, now: number): Connection {
     const c = this.#create(user, request.key, request.neighbour, now)
     c.irs = request.irs
@@ -376,6 +388,9 @@ export class Tcp {
   }
 }
 
+/** RFC 9293 §3.7.1 (MUST-15): of a SYN without the option, by IP version. */
+export const defaultMss = (key: Int32Array): number => (isIpv4(key) ? 536 : 1220)
+
 /** What the SYNs said of each other (RFC 9293 §3.7.1, RFC 7323 §2.2 and §3.2). */
 export function agreeOnOptions(
   c: Connection,
@@ -391,7 +406,7 @@ export function agreeOnOptions(
     c.tsRecentAt = now
   }
   // Eff.snd.MSS (RFC 9293 §3.7.1), from which the options of each segment are taken off.
-  const most = Math.min(Math.max(mss, MIN_MSS), c.tcp.linkMss(c.key))
+  const most = Math.min(Math.max(mss, MIN_MSS), c.tcp.linkMss(c.key), pathMss(c, now))
   c.smss = Math.max(1, most - (hasTimestamp ? 12 : 0))
   c.congestion = c.tcp.options.congestion === 'reno' ? new Reno(c.smss) : new Cubic(c.smss)
   c.hasWindScale = windShift >= 0
@@ -402,6 +417,3 @@ export function agreeOnOptions(
     c.rcvWindShift = 0
   }
 }
-
-/** Ours, as Linux' TCP_MIN_SND_MSS: a smaller one is a denial of service. */
-const MIN_MSS = 48

@@ -7,7 +7,10 @@ import type { Drops } from '../../../src/stack/counters.ts'
 import { completeChecksum } from '../../../src/stack/cutting.ts'
 import { Arrival, type Departure, GSO_NONE } from '../../../src/stack/link.ts'
 import { CHUNK } from '../../../src/stack/pool.ts'
+import { HEADERS_LEN, Segmenter } from '../../../src/stack/segment.ts'
+import { Slices } from '../../../src/stack/slices.ts'
 import { type Datagram, Stack, type Upper } from '../../../src/stack/stack.ts'
+import { type Connection, reserve, sent } from '../../../src/stack/tcp/connection.ts'
 import type { SynRequest } from '../../../src/stack/tcp/tcp.ts'
 import * as address from '../../../src/stack/wire/address.ts'
 import * as ethernet from '../../../src/stack/wire/ethernet.ts'
@@ -15,6 +18,7 @@ import * as icmpv6 from '../../../src/stack/wire/icmpv6.ts'
 import * as ipv4 from '../../../src/stack/wire/ipv4.ts'
 import * as ipv6 from '../../../src/stack/wire/ipv6.ts'
 import * as ipv6Fragment from '../../../src/stack/wire/ipv6-fragment.ts'
+import * as tcp from '../../../src/stack/wire/tcp.ts'
 import * as udp from '../../../src/stack/wire/udp.ts'
 import { pairSum } from '../wire/trap-view.ts'
 import { fail, gather, type Octets, viewOf } from './frames.ts'
@@ -45,13 +49,16 @@ export class Rig6 implements Upper {
   onDatagram: ((datagram: Datagram) => void) | undefined
   readonly mtu: number
   now = 1_000_000
+  readonly #slices = new Slices(16)
   readonly #memory: { bytes: Octets; view: DataView }
+  readonly #segmenter: Segmenter
   readonly #arrivalAt = OVERHEAD + 16 * CHUNK
 
   constructor(mtu = 1500) {
     this.mtu = mtu
-    const bytes = new Uint8Array(this.#arrivalAt + 70_000)
+    const bytes = new Uint8Array(this.#arrivalAt + 70_000 + HEADERS_LEN)
     this.#memory = { bytes, view: new DataView(bytes.buffer) }
+    this.#segmenter = new Segmenter(this.#memory, this.#arrivalAt + 70_000)
     this.stack = new Stack({
       memory: this.#memory,
       at: 0,
@@ -77,7 +84,10 @@ export class Rig6 implements Upper {
   }
 
   #transmit(departure: Departure): void {
-    if (departure.gsoType !== GSO_NONE) fail('a super-segment')
+    if (departure.gsoType !== GSO_NONE) {
+      this.#segmenter.emit(departure, (frame) => this.frames.push(gather(this.#memory, frame)))
+      return
+    }
     if (departure.csumStart !== 0) completeChecksum(this.#memory, departure)
     this.frames.push(gather(this.#memory, departure))
   }
@@ -116,10 +126,18 @@ export class Rig6 implements Upper {
     key.set(words(guest), 0)
     key.set(words(HOST6), 4)
     key[8] = (5000 << 16) | 53
-    const at = this.#memory.bytes.length - 69_000
+    const at = this.#arrivalAt
     this.#memory.bytes.set(text, at)
     const { transmitter, neighbours } = this.stack
     transmitter.sendUdp(key, neighbours.find(key), at, text.length, this.now)
+  }
+
+  /** The host sends `len` octets on a connection. */
+  send(c: Connection, len: number): void {
+    this.#slices.clear()
+    reserve(c, len, this.#slices)
+    sent(c, len)
+    this.stack.flush(this.now)
   }
 
   /** Why what was dropped was dropped. */
@@ -190,6 +208,16 @@ export function icmpOctets(
   icmpv6.emit(v, 0, type, code, word)
   octets.set(text, icmpv6.HEADER_LEN)
   v.setUint16(icmpv6.CHECKSUM, ~sum6(src, dst, ipv6.ICMPV6, octets) & 0xffff)
+  return octets
+}
+
+/** A TCP segment of the guest's, checksum and all, from port 5000 to 80. */
+export function tcpOctets(seq: number, ack: number, ctl: number, options: number[] = []): Octets {
+  const octets = new Uint8Array(tcp.HEADER_LEN + options.length)
+  const v = viewOf(octets)
+  tcp.emitHeader(v, 0, 5000, 80, seq, ack, ctl, 65_535, octets.length)
+  octets.set(options, tcp.HEADER_LEN)
+  v.setUint16(tcp.CHECKSUM, ~sum6(GUEST6, HOST6, ipv4.TCP, octets) & 0xffff)
   return octets
 }
 
