@@ -6,6 +6,7 @@ export type {
   CaptureResult,
   ClosedFlow,
   DatagramFlows,
+  Drops,
   Ending,
   Filtering,
   Flow,

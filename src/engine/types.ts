@@ -12,6 +12,7 @@ import type { FORWARD_MODES, Limits } from './limits.ts'
 export type { ClosedFlow, Flow, FlowAddress, FlowEnd, FlowListener } from '../nat/flow-journal.ts'
 export type { KeepAliveOption } from '../nat/keep-alive.ts'
 export type { Filtering } from '../nat/udp-filter.ts'
+export type { Drops } from '../stack/counters.ts'
 
 /** How a network is made. Everything in here has been checked. */
 export interface NetworkOptions {

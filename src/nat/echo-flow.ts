@@ -199,8 +199,10 @@ export class EchoFlow implements Handler, GuestFlow, Sender {
     const peer = batch.peers[i]!
     const at = batch.at[i]!
     const len = batch.len[i]!
-    if (!icmp.check(at, at + len) || icmp.type(arena.view, at) !== this.#replyType) return
-    if (!options.hostLoopback && isHostLoopback(peer.words)) return
+    const isReply = icmp.check(at, at + len) && icmp.type(arena.view, at) === this.#replyType
+    if (!isReply || (!options.hostLoopback && isHostLoopback(peer.words))) {
+      return void stack.counters.drop.icmpUnwanted++
+    }
     const { key } = this
     const identifier = key[8]!
     appearAs(options, key, peer)

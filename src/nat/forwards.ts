@@ -34,6 +34,7 @@ import { must } from '../sys/errors.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
 import { appearAs, type Host, LOOPBACK, LOOPBACK6 } from './host.ts'
+import { isFull } from './host-errors.ts'
 import type { Splicing } from './pipes.ts'
 import type { Handler } from './reactor.ts'
 import { SplicedFlow } from './spliced-flow.ts'
@@ -229,7 +230,9 @@ export class UdpForward implements Forwarder, Outlet {
   }
 
   sendOne({ at, len }: Piece, to: socket.Endpoint): void {
-    socket.sendTo(this.fd, this.#host.arena, at, len, to)
+    const { arena, stack } = this.#host
+    const n = socket.sendTo(this.fd, arena, at, len, to)
+    if (n < 0) stack.counters.drop[isFull(-n) ? 'hostFull' : 'hostRefused']++
   }
 
   isFull(count: number): void {

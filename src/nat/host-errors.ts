@@ -18,6 +18,8 @@ import {
   EHOSTDOWN,
   EHOSTUNREACH,
   ENETUNREACH,
+  ENOBUFS,
+  ENOMEM,
   EPERM,
   ETIMEDOUT,
   IP_RECVERR,
@@ -92,7 +94,7 @@ export class HostErrors {
     for (let isAgain = false; ; isAgain = true) {
       const n = socket.sendTo(fd, arena, datagram.at, datagram.len, to)
       if (n >= 0) return
-      if (n === -EAGAIN) return void stack.counters.drop.hostFull++
+      if (isFull(-n)) return void stack.counters.drop.hostFull++
       // The error of an earlier datagram comes first: this one was not sent.
       const isOfEarlier = this.tell(fd, sender) && this.#refusedMtu === 0
       if (!isOfEarlier || isAgain) return this.#refused(sender, -n, datagram)
@@ -196,6 +198,12 @@ export function reasonOfIcmp(origin: number, type: number, code: number): Reason
     type === icmpv6.PARAMETER_PROBLEM && code === icmpv6.UNRECOGNIZED_NEXT_HEADER
   return isUnknownProtocol ? 'protocol-unreachable' : undefined
 }
+
+/** Did a call fail for want of memory in the kernel, for now? It is made again later; nothing is wrong with the socket. */
+export const isShortage = (errno: number): boolean => errno === ENOBUFS || errno === ENOMEM
+
+/** Was there no room for a datagram? */
+export const isFull = (errno: number): boolean => errno === EAGAIN || isShortage(errno)
 
 /** DESIGN §5: which ICMP error tells the guest what the host's call said; undefined: none does. */
 export function reasonOf(errno: number): Reason | undefined {

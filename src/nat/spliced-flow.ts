@@ -35,6 +35,7 @@ import * as socket from '../sys/socket.ts'
 import { type Pipe, splice } from '../sys/splice.ts'
 import type { FlowEnd, FlowEntry } from './flow-journal.ts'
 import type { Host, Orphan } from './host.ts'
+import { keepAliveSocket } from './keep-alive.ts'
 import { PIPE_LEN, type Splicing } from './pipes.ts'
 import type { Handler } from './reactor.ts'
 
@@ -112,7 +113,7 @@ export class SplicedFlow implements Orphan {
   #dialed(events: number): void {
     if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) return
     const giveBack = this.#giveBack!
-    const { counters, orphans, reactor } = this.#host
+    const { counters, options, orphans, reactor } = this.#host
     if (socket.getError(this.#guest.fd) < 0) {
       orphans.delete(this)
       this.#letGuestGo(false)
@@ -122,6 +123,7 @@ export class SplicedFlow implements Orphan {
     this.#entry = this.#open()
     counters.tcpOpened++
     this.#guest.hear(events)
+    keepAliveSocket(this.#client.fd, options.keepAlive)
     if (reactor.add(this.#client.fd, EVENTS, this.#client) < 0) this.#break(this.#client)
   }
 

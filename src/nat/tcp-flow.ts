@@ -25,6 +25,7 @@
  *  FIN, after the last octet       ←   recv() = 0
  *  RST                             →   SO_LINGER 0, close(): RST
  *  RST                             ←   ECONNRESET, ETIMEDOUT, EPIPE …
+ *  nothing, it is tried again      ←   ENOBUFS, ENOMEM
  *
  *  Aging. None: an idle flow lives as long as both its ends do, which keep-alives find out (keep-alive.ts).
  *
@@ -58,7 +59,7 @@ import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
 import type { FlowEnd, FlowEntry } from './flow-journal.ts'
 import { type Host, translate } from './host.ts'
-import { keepErrors, reasonOf } from './host-errors.ts'
+import { isShortage, keepErrors, reasonOf } from './host-errors.ts'
 import { keepAliveOf, keepAliveSocket } from './keep-alive.ts'
 import { bindTowards } from './outbound.ts'
 import { setHops } from './path-options.ts'
@@ -72,8 +73,8 @@ const READ_BUDGET = 512 * 1024
 const FIRST_READ = 16 * 1024
 /** Ours: a name server that has not answered the dial after this many ms is given up for the next one. */
 const DNS_PATIENCE = 1500
-/** Ours: when the pool is empty, the socket is read again after this many ms. */
-const POOL_RETRY = 5
+/** Ours: when the pool is empty, or the kernel short of memory, it is tried again after this many ms. */
+const SHORTAGE_RETRY = 5
 
 export class TcpFlow implements Handler, tcp.ConnectionUser {
   token = -1
@@ -248,7 +249,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       if (budget <= 0) return reactor.again(this)
       slices.clear()
       tcp.reserve(c, room, slices)
-      if (slices.total === 0) return reactor.later(this, POOL_RETRY)
+      if (slices.total === 0) return reactor.later(this, SHORTAGE_RETRY)
       const asked = slices.total
       const n = socket.recvv(this.#fd, arena, slices)
       tcp.sent(c, Math.max(0, n))
@@ -267,6 +268,8 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
         return
       } else if (n === -EAGAIN) {
         this.#isReadable = false
+      } else if (isShortage(-n)) {
+        return reactor.later(this, SHORTAGE_RETRY)
       } else {
         return this.#hostFailed()
       }
@@ -295,6 +298,10 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       this.#isWritable = false
       return Math.max(0, n)
     }
+    if (isShortage(-n)) {
+      this.#host.reactor.later(this, SHORTAGE_RETRY)
+      return 0
+    }
     this.#hostFailed()
     return 0
   }
@@ -312,6 +319,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       slices.clear()
       tcp.unread(c, slices)
       const n = socket.sendv(this.#fd, arena, slices)
+      if (isShortage(-n)) return this.#host.reactor.later(this, SHORTAGE_RETRY)
       if (n < slices.total) this.#isWritable = false
       if (n > 0) {
         this.#entry.fromGuest += n

@@ -1,16 +1,19 @@
 /**
  * What is counted: one number per reason. A frame that is malformed, unwanted or of no use is
- * dropped and counted here; nothing that arrives throws.
+ * dropped and counted here; nothing that arrives throws. docs/counters.md says the same for people.
  */
 export interface Drops {
   /** Shorter than an Ethernet header. */
   ethernetShort: number
+  /** Longer than any link's frame: 68 KiB. */
+  ethernetLong: number
   /** An EtherType that is not spoken here. */
   ethernetType: number
   /** Not for our address, nor for all. */
   ethernetDst: number
   /** From a group: nobody sends so (IEEE 802.3 §3.2.3). */
   ethernetSrc: number
+  /** Not of IPv4 over Ethernet, cut off, or from a group. */
   arpMalformed: number
   /** Header or lengths do not fit the frame. */
   ipv4Malformed: number
@@ -19,15 +22,21 @@ export interface Drops {
   ipv4Src: number
   /** Loopback, 0.0.0.0/8, class E, multicast, or an unused address of the subnet. */
   ipv4Dst: number
+  /** TTL 0; or 1, and it would have to go on. */
   ipv4Ttl: number
   /** No protocol of ours. */
   ipv4Protocol: number
   /** Header, extension headers or lengths do not fit the frame. */
   ipv6Malformed: number
+  /** No address of a guest: ours, or neither on the prefix nor link-local. */
   ipv6Src: number
+  /** Multicast, link-local, loopback, unspecified, IPv4-mapped, or an unused address of the prefix. */
   ipv6Dst: number
+  /** Hop limit 0; or 1, and it would have to go on. */
   ipv6HopLimit: number
+  /** No protocol of ours. */
   ipv6Protocol: number
+  /** Cut off, a wrong checksum, or Neighbor Discovery as it must not be. */
   icmpv6Malformed: number
   /** A fragment of no length, of one that is no multiple of eight and not the last, or without its headers. */
   fragmentMalformed: number
@@ -39,14 +48,16 @@ export interface Drops {
   fragmentTimeout: number
   /** A datagram that waited for fragments for longer than as many others as may wait. */
   fragmentLimit: number
+  /** Cut off. */
   icmpMalformed: number
   icmpChecksum: number
-  /** An ICMP message that nothing here wants. */
+  /** An ICMP message that nothing here wants: an error about nothing that is out, a reply to nobody. */
   icmpUnwanted: number
   /** An echo request to the outside that the host does not permit us (net.ipv4.ping_group_range). */
   echoDenied: number
   /** No flow could be made for an echo request: the host has no resources. */
   echoLimit: number
+  /** The length does not fit the packet. */
   udpMalformed: number
   udpChecksum: number
   /** No message of a DHCP client in Ethernet. */
@@ -63,11 +74,12 @@ export interface Drops {
   dnsStranger: number
   /** To the name server: no question, or one that is too long. */
   dnsMalformed: number
+  /** The header does not fit the packet. */
   tcpMalformed: number
   tcpChecksum: number
   /** A segment for no connection; answered with a RST unless it is one. */
   tcpNoConnection: number
-  /** Out of the window, PAWS, or an acknowledgment of what was never sent. */
+  /** Out of the window, older than another (PAWS), or it acknowledges nothing, or what was never sent. */
   tcpUnacceptable: number
   /** A SYN, or a client of a published port, while there are as many connections as there may be: refused. */
   tcpLimit: number
@@ -75,7 +87,7 @@ export interface Drops {
   tcpHalfOpen: number
   /** Text that found no room in the pool: it is not acknowledged and comes again. Or a SYN, or a client: refused. */
   tcpNoMemory: number
-  /** An ARP request that waits has as many frames held as it may. */
+  /** For a guest whose MAC is asked for, as many frames as may be wait already. */
   neighbourUnknown: number
 }
 
@@ -110,6 +122,7 @@ export function createCounters(): Counters {
     tcpKeepAlives: 0,
     drop: {
       ethernetShort: 0,
+      ethernetLong: 0,
       ethernetType: 0,
       ethernetDst: 0,
       ethernetSrc: 0,

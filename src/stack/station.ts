@@ -168,7 +168,7 @@ export class Station {
   }
 
   #arrive(frame: Uint8Array): void {
-    if (frame.length > FRAME_LEN) return
+    if (frame.length > FRAME_LEN) return void this.#stack.counters.drop.ethernetLong++
     const arrival = this.#arrival
     arrival.at = this.#arrivalAt
     arrival.end = this.#arrivalAt + frame.length

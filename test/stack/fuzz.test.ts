@@ -11,6 +11,7 @@ const SECONDS = Number(process.env.FUZZ_SECONDS ?? 2)
 
 /** Reasons that are counted above the stack. */
 const OTHERS: readonly (keyof Drops)[] = [
+  'ethernetLong',
   'dhcpMalformed',
   'udpLimit',
   'udpFiltered',

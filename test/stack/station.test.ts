@@ -325,6 +325,7 @@ test('octets at random do no harm, and are counted', () => {
   const drops = Object.values(bob.counters.drop).reduce((sum, count) => sum + count, 0)
   expect(drops).toBeGreaterThan(1000)
   bob.receive(new Uint8Array(100_000), hub.now)
+  expect(bob.counters.drop.ethernetLong).toBe(1)
   // It still works, for whoever was not disturbed.
   const c = new Listener()
   alice.connect({ address: BOB, port: 80 }, c, hub.now)

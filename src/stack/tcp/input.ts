@@ -35,7 +35,7 @@ export function segmentArrives(c: Connection, seg: wire.Segment, now: number): v
   if (seg.ctl & wire.RST) return resetArrives(c, seg, now) //          second, RST (RFC 5961 §3.2)
   //                                                                   third, security: not used
   if (seg.ctl & wire.SYN) return challenge(c, now) //                  fourth, SYN (RFC 5961 §4.2)
-  if (!(seg.ctl & wire.ACK)) return //                                 fifth, ACK
+  if (!(seg.ctl & wire.ACK)) return useless(c) //                      fifth, ACK
   updateTsRecent(c, seg, now)
   trim(c, seg)
   if (!acknowledge(c, seg, now)) return
@@ -50,13 +50,10 @@ function arrivesInSynSent(c: Connection, seg: wire.Segment, now: number): void {
   const hasAck = (seg.ctl & wire.ACK) !== 0
   if (hasAck && (seq.le(seg.ack, c.iss) || seq.gt(seg.ack, c.sndNxt))) {
     if (!(seg.ctl & wire.RST)) emitReset(c.tcp, c.key, c.neighbour, seg)
-    return
+    return useless(c)
   }
-  if (seg.ctl & wire.RST) {
-    if (hasAck) c.tcp.end(c, 'refused')
-    return
-  }
-  if (!(seg.ctl & wire.SYN)) return
+  if (seg.ctl & wire.RST) return hasAck ? c.tcp.end(c, 'refused') : useless(c)
+  if (!(seg.ctl & wire.SYN)) return useless(c)
   c.irs = seg.seq
   c.rcvNxt = seq.add(seg.seq, 1)
   c.rcvAdv = seq.add(c.rcvNxt, Math.min(65535, c.tcp.limits.receiveBuffer))
@@ -165,6 +162,11 @@ function unacceptable(c: Connection, seg: wire.Segment, now: number): void {
   else challenge(c, now)
 }
 
+/** Nothing follows from a segment. */
+function useless(c: Connection): void {
+  c.tcp.counters.drop.tcpUnacceptable++
+}
+
 /** RFC 5961 §3.2: only a RST at exactly RCV.NXT resets; one in the window is challenged. */
 function resetArrives(c: Connection, seg: wire.Segment, now: number): void {
   if (seg.seq !== c.rcvNxt) return challenge(c, now)
@@ -220,6 +222,7 @@ function acknowledge(c: Connection, seg: wire.Segment, now: number): boolean {
   if (c.state === 'SYN-RECEIVED') {
     if (seq.le(seg.ack, c.sndUna) || seq.gt(seg.ack, c.sndNxt)) {
       emitReset(c.tcp, c.key, c.neighbour, seg)
+      useless(c)
       return false
     }
     c.sndWnd = c.maxSndWnd = seg.wnd << c.sndWindShift
