@@ -60,8 +60,8 @@ export const LIMIT_NAMES: readonly LimitName[] = Object.keys(LIMITS) as LimitNam
 
 /** Descriptors that are not flows': the TAP, Node's, the API's clients. */
 const RESERVED_DESCRIPTORS = 32
-/** Ours: a super-segment's worth of chunks for each of many, and a whole path's for a few. */
-const BUFFER = MIB
+/** Ours: a Gbit/s over 30 ms. Connections begin with less (stack/tcp/buffers.ts). */
+const BUFFER = 4 * MIB
 /** Ours: address space. Pages are taken when they are touched, so an idle network has a fraction of it. */
 const MEMORY = 224 * MIB
 

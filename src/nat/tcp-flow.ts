@@ -34,6 +34,7 @@
 
 import { isIpv4 } from '../stack/flow-table.ts'
 import type { Reason } from '../stack/icmp-errors.ts'
+import { sendLimit } from '../stack/tcp/buffers.ts'
 import * as tcp from '../stack/tcp/connection.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import {
@@ -284,7 +285,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   /** A quarter of the buffer at a time: one large read wakes the host's sender once. */
   writable(c: tcp.Connection): void {
-    if (this.#isReadable && tcp.sendRoom(c) >= tcp.sendLimit(c) / 4) this.#host.reactor.again(this)
+    if (this.#isReadable && tcp.sendRoom(c) >= sendLimit(c) / 4) this.#host.reactor.again(this)
   }
 
   // --- guest to host ---

@@ -10,7 +10,7 @@ test('follow from RLIMIT_NOFILE, less 32 descriptors for ourselves', () => {
     udpFlows: 496,
     pings: 124,
     fragments: 64,
-    buffer: 2 ** 20,
+    buffer: 2 ** 22,
     memory: 224 * 2 ** 20,
   })
   expect(limitsOf({}, 1_048_576)).toMatchObject({ halfOpen: 4096, udpFlows: 524_272, pings: 1024 })

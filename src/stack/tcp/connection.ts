@@ -19,6 +19,7 @@ import type { Neighbour } from '../neighbours.ts'
 import { OctetQueue } from '../octet-queue.ts'
 import type { Slices } from '../slices.ts'
 import { Assembler } from './assembler.ts'
+import { BASE, sendLimit } from './buffers.ts'
 import { type Congestion, Reno } from './congestion.ts'
 import { Rack } from './rack.ts'
 import { RetransmissionQueue } from './retransmission-queue.ts'
@@ -128,6 +129,12 @@ export class Connection implements Keyed, Timed {
   rcvWindShift = 0
   /** Octets in line that the user has not taken: the front of `recvQueue`. */
   rcvQueued = 0
+  /** The most octets that are offered as window, at the moment: see buffers.ts. */
+  rcvBuffer: number
+  /** When that is looked at again; when it was looked at last, ms; and what the user had taken then. */
+  tuneAt: number = -Infinity
+  tunedAt: number = -Infinity
+  tuneSeq: seq.Seq = 0
   /** Octets in line, then what arrived out of order, with holes. */
   readonly recvQueue: OctetQueue
   /** What is in `recvQueue` beyond `rcvNxt`. */
@@ -235,6 +242,7 @@ export class Connection implements Keyed, Timed {
     this.recvQueue = new OctetQueue(tcp.memory, tcp.pool)
     this.inFlight = new RetransmissionQueue(tcp.segments, this.rack)
     this.congestion = new Reno(this.smss)
+    this.rcvBuffer = Math.min(BASE, tcp.limits.receiveBuffer)
   }
 }
 
@@ -271,9 +279,6 @@ export const rcvWnd = (c: Connection): number => Math.max(0, seq.diff(c.rcvAdv, 
 export function touch(c: Connection): void {
   if (!c.isTouched) c.tcp.touch(c)
 }
-
-/** How many octets the send queue may have at the moment. */
-export const sendLimit = (c: Connection): number => c.tcp.pool.share(c.tcp.limits.sendBuffer)
 
 /** How many octets the send queue takes at the moment. */
 export function sendRoom(c: Connection): number {

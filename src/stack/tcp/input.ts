@@ -6,6 +6,7 @@
  * connection, and `flush` sends it once per batch.
  */
 import * as wire from '../wire/tcp.ts'
+import { tuneReceiveBuffer } from './buffers.ts'
 import { type Connection, flightSize, mayReceive, rcvWnd, setState, touch } from './connection.ts'
 import { DELAYED_ACK, emitAck, emitReset, FIRST_ACK } from './output.ts'
 import {
@@ -341,6 +342,7 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
     }
   }
   c.rcvNxt = seq.add(c.rcvNxt, seg.textLen)
+  if (now >= c.tuneAt) tuneReceiveBuffer(c, now)
   noteAck(c, seg, now)
   if (!c.assembler.isEmpty()) {
     const end = c.assembler.advance(c.rcvNxt)

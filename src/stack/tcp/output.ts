@@ -270,8 +270,7 @@ function acknowledged(c: Connection): void {
  * buffer's worth. When the pool runs low, less is promised: a promise may have to be kept.
  */
 function nextWindow(c: Connection): number {
-  const { pool, limits } = c.tcp
-  const most = pool.share(limits.receiveBuffer)
+  const most = c.tcp.pool.share(c.rcvBuffer)
   const offered = rcvWnd(c)
   const free = Math.min(most - c.rcvQueued, 65535 << c.rcvWindShift)
   return free - offered >= Math.min(most / 2, c.smss) ? free : offered
@@ -284,7 +283,7 @@ function offerWindow(c: Connection): number {
   const wnd = nextWindow(c)
   // Rounded up by less than the scale's unit, so that the edge that was promised stays; but down
   // when a peer of small segments would push it out with each of them (RFC 7323 §2.4).
-  const isOver = c.rcvQueued + wnd > c.tcp.limits.receiveBuffer
+  const isOver = c.rcvQueued + wnd > c.rcvBuffer
   const field = Math.min(65535, isOver ? Math.floor(wnd / unit) : Math.ceil(wnd / unit))
   c.rcvAdv = seq.max(c.rcvAdv, seq.add(c.rcvNxt, field << shift))
   return field
@@ -295,7 +294,7 @@ function windowReopens(c: Connection): boolean {
   if (c.finReceived) return false
   const offered = rcvWnd(c)
   const gain = nextWindow(c) - offered
-  return gain > 0 && (offered < 2 * c.smss || gain >= c.tcp.limits.receiveBuffer / 2)
+  return gain > 0 && (offered < 2 * c.smss || gain >= c.rcvBuffer / 2)
 }
 
 /** RFC 9293 §3.8.6.1: text waits, only a probe is out, and the window lets nothing through. */

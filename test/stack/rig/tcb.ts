@@ -8,7 +8,7 @@ export type Tcb = Record<string, unknown>
 
 /** Sequence numbers of our side, and of the guest's; times. */
 const OURS = ['iss', 'sndUna', 'sndNxt', 'sndWl2', 'recover', 'rttSeq', 'tlpEndSeq']
-const GUESTS = ['irs', 'rcvNxt', 'rcvAdv', 'sndWl1', 'finAt', 'lastAckSent']
+const GUESTS = ['irs', 'rcvNxt', 'rcvAdv', 'sndWl1', 'finAt', 'lastAckSent', 'tuneSeq']
 const TIMES = [
   'reoAt',
   'ptoAt',
@@ -17,6 +17,8 @@ const TIMES = [
   'persistAt',
   'ackAt',
   'keepAliveAt',
+  'tuneAt',
+  'tunedAt',
   'waitAt',
   'heardAt',
   'probedAt',
