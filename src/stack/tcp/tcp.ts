@@ -400,6 +400,7 @@ export function agreeOnOptions(
   tsVal: number,
   now: number,
 ): void {
+  c.tuneSeq = c.rcvNxt
   c.hasTimestamps = hasTimestamp
   if (hasTimestamp) {
     c.tsRecent = tsVal
