@@ -83,7 +83,7 @@ export interface Drops {
   tcpUnacceptable: number
   /** A SYN, or a client of a published port, while there are as many connections as there may be: refused. */
   tcpLimit: number
-  /** A SYN while as many handshakes are under way as may be: it comes again. */
+  /** A SYN while as many handshakes are under way as may be: it comes again, or takes the place of an old one. */
   tcpHalfOpen: number
   /** Text that found no room in the pool: it is not acknowledged and comes again. Or a SYN, or a client: refused. */
   tcpNoMemory: number

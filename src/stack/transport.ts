@@ -66,7 +66,7 @@ export class Transport {
     }
     key[8] = this.#memory.view.getInt32(transport) // both ports, in their order
     if (tcp.receive(key, transport, end, now)) return
-    tcp.arrivesAtNobody(key, senderOf(packet), this.#ttl(packet.at))
+    tcp.arrivesAtNobody(key, senderOf(packet), this.#ttl(packet.at), now)
   }
 
   receiveUdp(packet: Packet): void {

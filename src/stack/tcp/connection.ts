@@ -262,8 +262,8 @@ export const maySend = (state: State): boolean =>
 export function setState(c: Connection, state: State): void {
   const before = c.state
   c.state = state
-  if (state === 'SYN-RECEIVED') c.tcp.synReceived++
-  else if (before === 'SYN-RECEIVED') c.tcp.synReceived--
+  if (state === 'SYN-RECEIVED') c.tcp.halfOpen.add(c)
+  else if (before === 'SYN-RECEIVED') c.tcp.halfOpen.delete(c)
   c.tcp.observer?.(c, before)
 }
 

@@ -67,6 +67,8 @@ export interface TcpOptions {
 
 /** RFC 9293 §3.4.1: 2 MSL, as Linux has it (TCP_TIMEWAIT_LEN). */
 export const TIME_WAIT = 60_000
+/** Ours, in ms: as long as the first SYN-ACK waits. */
+const PATIENCE = 1000
 /** Ours: older ones are forgotten when there are more. */
 const MAX_TIME_WAIT = 4096
 
@@ -146,8 +148,8 @@ export class Tcp {
   readonly connections: FlowTable<Connection>
   readonly requests: FlowTable<SynRequest>
   readonly deadlines: Deadlines<Connection> = new Deadlines()
-  /** How many connections are in SYN-RECEIVED. */
-  synReceived = 0
+  /** Connections in SYN-RECEIVED, in the order in which they came there. */
+  readonly halfOpen: Set<Connection> = new Set()
   /** Of the retransmission queues of all connections. */
   readonly segments: Segments = new Segments()
   /** Connections with something due: a list, by `nextTouched`. */
@@ -198,7 +200,7 @@ export class Tcp {
   }
 
   /** RFC 9293 §3.10.7.1 and §3.10.7.2: state CLOSED, and LISTEN for every host there is. */
-  arrivesAtNobody(key: Int32Array, neighbour: Neighbour, ttl: number): void {
+  arrivesAtNobody(key: Int32Array, neighbour: Neighbour, ttl: number, now: number): void {
     const seg = this.#seg
     const isSyn = (seg.ctl & (wire.SYN | wire.ACK | wire.RST | wire.FIN)) === wire.SYN
     const request = this.requests.get(key)
@@ -208,8 +210,10 @@ export class Tcp {
         request.forget()
         request.onGivenUp?.()
       }
-      const halfOpen = this.requests.size + this.synReceived
-      if (halfOpen >= this.limits.halfOpen) return void this.counters.drop.tcpHalfOpen++
+      if (this.requests.size + this.halfOpen.size >= this.limits.halfOpen) {
+        this.counters.drop.tcpHalfOpen++
+        if (!this.#recycle(now)) return
+      }
       const full = this.whatIsFull()
       if (full !== undefined) {
         this.counters.drop[full]++
@@ -229,6 +233,17 @@ export class Tcp {
       request.onGivenUp?.()
     }
     emitReset(this, key, neighbour, seg)
+  }
+
+  /**
+   * Gives up the oldest of those that did not answer our SYN-ACK in time, so that a flood is over when it ends (RFC 4987
+   * §3.4). Who lives answers within a round trip, or repeats its SYN.
+   */
+  #recycle(now: number): boolean {
+    const [oldest] = this.halfOpen
+    if (oldest === undefined || now - oldest.heardAt < PATIENCE) return false
+    this.abort(oldest, 'guest-timeout')
+    return true
   }
 
   /**

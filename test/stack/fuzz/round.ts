@@ -3,6 +3,7 @@ import type { Counters } from '../../../src/stack/counters.ts'
 import { KEY_WORDS, key4 } from '../../../src/stack/flow-table.ts'
 import { close } from '../../../src/stack/tcp/connection.ts'
 import type { Octets } from '../rig/frames.ts'
+import { guestFrames } from '../rig/guest-frames.ts'
 import { GUEST, HOST } from '../rig/rig.ts'
 import { GUEST6, HOST6, words } from '../rig/rig6.ts'
 import { Dice } from './dice.ts'
@@ -12,6 +13,8 @@ import { Target } from './target.ts'
 import { sum } from './wire.ts'
 
 export const STEPS = 1500
+/** What a real guest has sent, to be damaged as well. */
+const CAPTURED = guestFrames()
 
 export interface Round {
   frames: number
@@ -31,7 +34,7 @@ export function round(seed: number, steps = STEPS): Round {
     try {
       const roll = dice.below(100)
       if (roll < 80) {
-        const next = grammar.frame()
+        const next = dice.chance(0.1) ? dice.pick(CAPTURED) : grammar.frame()
         const frame = roll < 60 ? next : damage(dice, next, last, target.isSpoilt)
         last = next
         frames++

@@ -180,7 +180,7 @@ export class Target implements Upper {
     if (taken > chunks) fail(`${taken} chunks are taken, for queues that need ${chunks}`)
     if (tcp.requests.size > LIMITS.halfOpen) fail(`${tcp.requests.size} requests`)
     const synReceived = connections.filter(({ state }) => state === 'SYN-RECEIVED').length
-    if (tcp.synReceived !== synReceived) fail(`${tcp.synReceived} are not in SYN-RECEIVED`)
+    if (tcp.halfOpen.size !== synReceived) fail(`${tcp.halfOpen.size} are not in SYN-RECEIVED`)
     if (tcp.requests.size !== this.requests.length) fail('a request is forgotten, or kept')
   }
 

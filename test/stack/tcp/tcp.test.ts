@@ -71,10 +71,35 @@ describe('at the most handshakes there may be', () => {
     first.sends('. 1:1(0) ack 1')
     third.sends(SYN)
     expect([rig.requests.length, rig.drop.tcpHalfOpen]).toEqual([1, 1])
-    // One that never answers is forgotten in the end.
+    // One that never answers is forgotten in the end, or as soon as its place is wanted.
     rig.requests.shift()!.refuse()
     rig.clock.advance(600_000)
-    expect([rig.stack.tcp.synReceived, rig.stack.tcp.connections.size]).toEqual([0, 1])
+    expect([rig.stack.tcp.halfOpen.size, rig.stack.tcp.connections.size]).toEqual([0, 1])
+  })
+
+  test('one that did not answer for a second makes room, and no sooner (RFC 4987 §3.4)', () => {
+    const { rig, clock } = bench({ limits: { halfOpen: 2 } })
+    const [silent, slow, third] = [1, 2, 3].map((port) => rig.peer({ port })) as [Peer, Peer, Peer]
+    silent.sends(SYN)
+    slow.sends(SYN)
+    const host = rig.accept()
+    rig.accept()
+    silent.expects('S. 0:0(0) ack 1')
+    clock.advance(999)
+    third.sends(SYN)
+    expect([rig.requests.length, host.reason]).toEqual([0, undefined])
+    slow.sends(SYN) // it has not got our answer
+    clock.advance(1)
+    third.sends(SYN)
+    expect([rig.requests.length, host.reason]).toEqual([1, 'guest-timeout'])
+    expect(silent.takeAll().at(-1)!.ctl & 4).toBe(4)
+    // And the other, which was heard of, stays.
+    const fourth = rig.peer({ port: 4 })
+    fourth.sends(SYN)
+    expect([rig.requests.length, rig.stack.tcp.halfOpen.size]).toEqual([1, 1])
+    slow.takeAll()
+    slow.sends('. 1:1(0) ack 1')
+    expect(rig.stack.tcp.halfOpen.size).toBe(0)
   })
 
   test('one that waits may still be given up, or take the place of itself', () => {
