@@ -289,7 +289,7 @@ export class Transmitter {
     segment: number,
     now: number,
   ): void {
-    if (texts.total <= segment || this.#isCut(key, neighbour, segment)) {
+    if (texts.total <= segment || this.#isCut(key, neighbour, segment, now)) {
       return this.#sendUdpEach(key, neighbour, texts, segment, now)
     }
     const ports = key[8]!
@@ -322,9 +322,9 @@ export class Transmitter {
   }
 
   /** Is a datagram of `len` octets more than one packet carries? */
-  #isCut(key: Int32Array, neighbour: Neighbour, len: number): boolean {
+  #isCut(key: Int32Array, neighbour: Neighbour, len: number, now: number): boolean {
     if (isIpv4(key)) return ipv4.HEADER_LEN + udp.HEADER_LEN + len > this.#mtu
-    return ipv6.HEADER_LEN + udp.HEADER_LEN + len > this.#pathMtuTo(neighbour)
+    return ipv6.HEADER_LEN + udp.HEADER_LEN + len > this.#pathMtuTo(neighbour, now)
   }
 
   /**

@@ -9,6 +9,7 @@ import type { KeepAliveOption } from '../../src/nat/keep-alive.ts'
 import type { Handler } from '../../src/nat/reactor.ts'
 import { TcpFlow } from '../../src/nat/tcp-flow.ts'
 import { Slices } from '../../src/stack/slices.ts'
+import { FIRST_ACK } from '../../src/stack/tcp/output.ts'
 import * as c from '../../src/sys/constants.ts'
 import type { Peer } from '../stack/rig/peer.ts'
 import { FROM_GUEST, fillText, firstWrong, TO_GUEST } from '../stack/rig/random.ts'
@@ -237,6 +238,7 @@ describe('after the handshake', () => {
     connect()
     kernel.sends = [-errno, -errno]
     peer.sends('P. 1:1001(1000) ack 1')
+    rig.clock.advance(FIRST_ACK)
     peer.expects('. 1:1(0) ack 1001')
     expectWritten(0)
     peer.sends('P. 1001:2001(1000) ack 1') // stands behind it
@@ -294,6 +296,7 @@ describe('after the handshake', () => {
       const len = Math.min(1460, wnd)
       peer.sends(`. ${at}:${at + len}(${len}) ack 1`)
       at += len
+      rig.clock.advance(FIRST_ACK)
       wnd = peer.takeAll().at(-1)!.wnd!
     }
     expectWritten(0)

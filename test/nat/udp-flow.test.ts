@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FlowJournal } from '../../src/nat/flow-journal.ts'
 import type { Host } from '../../src/nat/host.ts'
 import { Reactor } from '../../src/nat/reactor.ts'
+import { UdpBurst } from '../../src/nat/udp-burst.ts'
 import { UdpFlows } from '../../src/nat/udp-flow.ts'
 import { key4 } from '../../src/stack/flow-table.ts'
 import { Datagram } from '../../src/stack/transport.ts'
@@ -37,7 +38,7 @@ beforeEach(() => {
     },
     errors: { send() {}, tell: () => false },
   }
-  flows = new UdpFlows(host as unknown as Host, arena)
+  flows = new UdpFlows(host as unknown as Host, new UdpBurst(arena))
 })
 
 afterEach(() => {
