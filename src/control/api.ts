@@ -3,9 +3,9 @@
  * and refused in upstream's words, because callers show or compare them; the cause follows after `: `.
  */
 
-import { isIP } from 'node:net'
 import { FORWARD_PROTOS } from '../engine/limits.ts'
 import type { Forward, ForwardProto, Network } from '../engine/types.ts'
+import { versionOf } from '../stack/wire/address.ts'
 
 /** What the API serves. */
 export type Served = Pick<Network, 'forwards'>
@@ -117,8 +117,7 @@ function address(
 ): string {
   const value = own(args, name) ?? ''
   if (value === '') return byDefault
-  // The zone of a link-local address is no part of it here.
-  if (typeof value !== 'string' || !versions.includes(isIP(value)) || value.includes('%')) {
+  if (typeof value !== 'string' || !versions.includes(versionOf(value))) {
     const wanted = versions.length > 1 ? 'an IP address' : `an IPv${versions[0]} address`
     throw badArgument(at, name, wanted, value)
   }

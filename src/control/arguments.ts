@@ -6,7 +6,6 @@
  * judged where they stand, conflicts and operands after the last word, CIDR, MAC and outbound addresses at the end.
  */
 
-import { isIPv4, isIPv6 } from 'node:net'
 import {
   DEFAULT_CIDR,
   DEFAULT_MTU,
@@ -15,6 +14,7 @@ import {
   type Limits,
 } from '../engine/limits.ts'
 import type { Filtering, ForwardMode, KeepAliveOption, NetworkOptions } from '../engine/types.ts'
+import { versionOf } from '../stack/wire/address.ts'
 import { FLOW_LOG_FORMATS } from './flow-log.ts'
 import { getopt, type Option } from './getopt.ts'
 import { LEVELS } from './log.ts'
@@ -344,10 +344,10 @@ function refuseConflicts(chosen: string, options: [name: string, isGiven: boolea
 }
 
 function checkOutbound({ outboundAddr: v4, outboundAddr6: v6 }: Given, host: Host): void {
-  if (v4 !== undefined && !isIPv4(v4) && !host.interfaceHasAddress(v4, 'IPv4')) {
+  if (v4 !== undefined && versionOf(v4) !== 4 && !host.interfaceHasAddress(v4, 'IPv4')) {
     throw refused('outbound-addr has to be valid ipv4 address or interface name.')
   }
-  if (v6 !== undefined && !isIPv6(v6) && !host.interfaceHasAddress(v6, 'IPv6')) {
+  if (v6 !== undefined && versionOf(v6) !== 6 && !host.interfaceHasAddress(v6, 'IPv6')) {
     throw refused('outbound-addr6 has to be valid ipv6 address or interface name.')
   }
 }

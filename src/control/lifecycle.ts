@@ -10,7 +10,7 @@
 
 import { closeSync, writeSync } from 'node:fs'
 import type { Ending, Network, StartNetwork } from '../engine/types.ts'
-import { type ApiServer, serveApi } from './api-server.ts'
+import type { ApiServer } from './api-server.ts'
 import type { Settings } from './arguments.ts'
 import { isInherited, say, strerror } from './host.ts'
 import { Log } from './log.ts'
@@ -46,15 +46,10 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
     starting.catch(() => {})
     network = await Promise.race([starting, end.promise.then(() => undefined)])
     if (network) {
-      const { exitFd, readyFd, apiSocket } = settings
+      const { exitFd, readyFd } = settings
       announce(settings, network)
       watch(network, log, settings.observation)
-      if (apiSocket !== undefined) {
-        api = await serveApi(apiSocket, logged(network, log), {
-          log: (request, answer) => log.say('debug', `API: ${request.trim()} → ${answer}`),
-        })
-        process.once('exit', api.close)
-      }
+      api = await openApi(settings, network, log)
       metrics = await openMetrics(settings, network)
       const folders = [api?.folder, metrics?.folder].filter((folder) => folder !== undefined)
       confine?.(settings, folders)
@@ -92,6 +87,21 @@ async function loadConfinement(
     enterUserns(network.target, kept)
   }
   return confine
+}
+
+/** Loaded only when it is asked for: it brings Node's sockets with it. */
+async function openApi(
+  { apiSocket }: Settings,
+  network: Network,
+  log: Log,
+): Promise<ApiServer | undefined> {
+  if (apiSocket === undefined) return undefined
+  const { serveApi } = await import('./api-server.ts')
+  const server = await serveApi(apiSocket, logged(network, log), {
+    log: (request, answer) => log.say('debug', `API: ${request.trim()} → ${answer}`),
+  })
+  process.once('exit', server.close)
+  return server
 }
 
 /** Loaded only when it is asked for: it brings HTTP with it. */

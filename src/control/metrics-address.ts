@@ -1,5 +1,5 @@
 /** The value of --metrics. Pure. */
-import { isIP } from 'node:net'
+import { versionOf } from '../stack/wire/address.ts'
 
 /** Where to listen. */
 export type MetricsAddress =
@@ -12,6 +12,6 @@ export function readMetricsAddress(text: string): MetricsAddress | undefined {
   const [, v6, v4, digits] = /^(?:\[([^\]]+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? []
   const host = v6 ?? v4 ?? ''
   const port = Number(digits)
-  const isRight = isIP(host) === (v6 === undefined ? 4 : 6) && port >= 1 && port <= 65535
+  const isRight = versionOf(host) === (v6 === undefined ? 4 : 6) && port >= 1 && port <= 65535
   return isRight ? { host, port } : undefined
 }

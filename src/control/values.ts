@@ -3,7 +3,6 @@
  * Pure.
  */
 
-import { isIPv4 } from 'node:net'
 import {
   DEFAULT_CIDR,
   KEEP_ALIVE,
@@ -14,6 +13,7 @@ import {
   MAX_PREFIX,
 } from '../engine/limits.ts'
 import type { KeepAliveOption } from '../engine/types.ts'
+import { parseIpv4 } from '../stack/wire/address.ts'
 import type { FlowLogFormat } from './flow-log.ts'
 import type { Level } from './log.ts'
 import { type MetricsAddress, readMetricsAddress } from './metrics-address.ts'
@@ -89,12 +89,12 @@ export function readCidr(text: string): { network: number; prefix: number } {
   const parts = /^(\d{1,3}(?:\.\d{1,3}){3})\/(\d{1,2})$/.exec(text)
   if (!parts) throw refused(`invalid CIDR: ${text}`)
   const [, address = '', length] = parts
-  if (!isIPv4(address)) throw refused(`invalid network address: ${address}`)
+  const network = parseIpv4(address)
+  if (network === undefined) throw refused(`invalid network address: ${address}`)
   const prefix = Number(length)
   if (prefix < 1 || prefix > MAX_PREFIX) {
     throw refused(`prefix length needs to be 1-${MAX_PREFIX}, not ${prefix}`)
   }
-  const network = address.split('.').reduce((sum, octet) => (sum << 8) | Number(octet), 0)
   if (network << prefix !== 0) {
     throw refused(`CIDR needs to be a network address like ${DEFAULT_CIDR}, not like ${text}`)
   }

@@ -48,6 +48,8 @@ export const EALREADY = 114
 export const EINPROGRESS = 115
 
 // open(2), fcntl(2)
+/** openat(2): the path is where this process stands. */
+export const AT_FDCWD = -100
 export const O_RDONLY = 0
 export const O_WRONLY = 1
 export const O_RDWR = 2

@@ -9,28 +9,15 @@
  * The signal is 33, which C libraries keep for such things and never let be blocked; their handler is put back.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { Arena, addressOf } from './arena.ts'
+import { Arena } from './arena.ts'
 import { ESRCH } from './constants.ts'
 import { must, systemError } from './errors.ts'
-import { libc, ownFunction } from './libc.ts'
-import { architecture, numberOf, type SyscallName, syscall } from './syscalls.ts'
-import {
-  ANSWERED,
-  CALL_LEN,
-  CALLS,
-  COUNT,
-  FAILURE,
-  handlerCode,
-  LEFT,
-  MAX_ARGS,
-} from './thread-handler.ts'
+import { ownFunction } from './libc.ts'
+import { syscall } from './syscalls.ts'
+import { controlOf, placeCode, type ThreadCall, wordOf } from './thread-calls.ts'
+import { ANSWERED, FAILURE, LEFT } from './thread-handler.ts'
 
-/** A call that acts on the thread which makes it. */
-export interface ThreadCall {
-  readonly name: SyscallName
-  /** Up to five; an arena is the address of its octets. */
-  readonly args: readonly (number | Arena)[]
-}
+export type { ThreadCall } from './thread-calls.ts'
 
 const SIGNAL = 33
 const SA_RESTORER = 0x04000000
@@ -38,14 +25,6 @@ const SA_RESTART = 0x10000000
 /** struct sigaction of the kernel: handler, flags, restorer, mask. */
 const SIGACTION_LEN = 32
 const SIGSET_LEN = 8
-
-const PROT_READ = 1
-const PROT_WRITE = 2
-const PROT_EXEC = 4
-const MAP_PRIVATE = 0x02
-const MAP_ANONYMOUS = 0x20
-/** arm64 has pages of up to 64 KiB. */
-const CODE_LEN = 0x10000
 
 /** Ours, in ms: a thread answers within one. */
 const PATIENCE = 5_000
@@ -69,7 +48,8 @@ export function callOnOtherThreads(calls: readonly ThreadCall[], proc = '/proc')
   if (Number(readlinkSync(`${proc}/self`)) !== process.pid) {
     throw new Error(`cannot see our own threads: ${proc} is of another PID namespace`)
   }
-  const control = fill(calls)
+  const control = controlOf(calls)
+  kept.push(control, calls)
   const self = syscall('gettid')
   const previous = setAction(install(control))
   try {
@@ -116,47 +96,16 @@ function name(tid: number, proc: string): string {
   }
 }
 
-function fill(calls: readonly ThreadCall[]): Arena {
-  const control = new Arena(CALLS + calls.length * CALL_LEN)
-  const { view } = control
-  view.setInt32(COUNT, calls.length, true)
-  for (const [i, { name, args }] of calls.entries()) {
-    if (args.length > MAX_ARGS) throw new RangeError(`${name} with ${args.length} arguments`)
-    const at = CALLS + i * CALL_LEN
-    view.setInt32(at, numberOf(name, architecture()), true)
-    for (const [j, argument] of args.entries()) {
-      view.setBigInt64(at + 8 + 8 * j, BigInt(wordOf(argument)), true)
-    }
-  }
-  kept.push(control, calls)
-  return control
-}
-
 /** The handler's code at a place where it may be run, as an action for the signal. */
 function install(control: Arena): Arena {
-  const address = BigInt(addressOf(control, 0, control.size))
-  const { code, restorer } = handlerCode(architecture(), address)
-  const copy = new Arena(code.length)
-  copy.bytes.set(code)
-  const place = map(CODE_LEN)
-  ownFunction('int64_t memcpy(int64_t, int64_t, int64_t)')(place, wordOf(copy), code.length)
-  const protect = ownFunction('int mprotect(int64_t, int64_t, int)')
-  if (protect(place, CODE_LEN, PROT_READ | PROT_EXEC) < 0) {
-    must(-libc().errno(), 'mprotect', 'cannot reach the other threads')
-  }
+  const { address, restorer } = placeCode(control)
   const action = new Arena(SIGACTION_LEN)
-  action.view.setBigInt64(0, BigInt(place), true)
+  action.view.setBigInt64(0, BigInt(address), true)
   action.view.setInt32(8, SA_RESTART | (restorer === undefined ? 0 : SA_RESTORER), true)
-  if (restorer !== undefined) action.view.setBigInt64(16, BigInt(place + restorer), true)
+  if (restorer !== undefined) action.view.setBigInt64(16, BigInt(restorer), true)
   // No other handler may interrupt it.
   action.view.setBigInt64(24, -1n, true)
   return action
-}
-
-function map(len: number): number {
-  const mmap = ownFunction('int64_t mmap(int64_t, int64_t, int, int, int, int64_t)')
-  const place = Number(mmap(0, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
-  return place === -1 ? must(-libc().errno(), 'mmap', 'cannot reach the other threads') : place
 }
 
 /** By the system call, because the C library's function refuses its own signals. Returns the action before. */
@@ -170,8 +119,4 @@ function setAction(action: Arena): Arena {
 
 function pause(us: number): void {
   ownFunction('int usleep(uint32_t)')(us)
-}
-
-function wordOf(argument: number | Arena): number {
-  return typeof argument === 'number' ? argument : addressOf(argument, 0, argument.size)
 }

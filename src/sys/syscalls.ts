@@ -58,6 +58,7 @@ const NUMBERS = {
   open_by_handle_at: [304, 265],
   open_tree: [428, 428],
   open_tree_attr: [467, 467],
+  openat: [257, 56],
   perf_event_open: [298, 241],
   pidfd_getfd: [438, 438],
   pidfd_open: [434, 434],

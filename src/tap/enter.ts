@@ -4,16 +4,18 @@
  * may be anywhere, as long as it has the capabilities over that namespace.
  *
  *   1. return   we may go there and come back (root): this thread does both, in one go      1 ms
- *   2. nsenter  nsenter(1) goes and opens, we take over (Podman; RootlessKit, any user)     6 ms
- *   3. thread   there is no nsenter, but we have the capabilities: a thread goes and ends  40 ms
+ *   2. thread   we have the capabilities (Podman): a thread goes, opens, and ends           1 ms
+ *   3. nsenter  nsenter(1) goes and opens, we take over (RootlessKit, any user)             6 ms
  *   4. rights   nothing may be taken over: a Node that nsenter starts sends what it opens 100 ms
  *
  * No thread that lives on is ever left in there: it would open the host's sockets inside.
  */
 import { fstatSync, statSync } from 'node:fs'
 import {
+  AT_FDCWD,
   CLONE_NEWNET,
   EINVAL,
+  EPERM,
   O_CLOEXEC,
   O_NONBLOCK,
   O_RDONLY,
@@ -24,8 +26,8 @@ import {
 import { must, type SystemError, systemError } from '../sys/errors.ts'
 import { close, closeAll, open } from '../sys/io.ts'
 import { mayReturn, namespaceType, owningUserns, ownNetns, setns } from '../sys/namespaces.ts'
+import { callOnThread, type ThreadCall, textArgument } from '../sys/own-thread.ts'
 import { socket } from '../sys/socket.ts'
-import { callOnThread, type ThreadCall } from '../sys/thread.ts'
 import { type Inside, insideOf, socketsOf, TUN_PATH, type Wanted } from './inside.ts'
 import { openByNsenter, openByRights } from './nsenter.ts'
 
@@ -55,11 +57,14 @@ export async function openInside(
     }
     // What this says about a device that is missing is clearer than what a shell would say.
     close(open(TUN_PATH, O_RDWR))
-    if (way === 'thread') return await openOnThread(netns, wanted)
+    if (way === 'thread' || way === 'auto') {
+      const inside = openOnThread(netns, wanted)
+      if (inside) return inside
+      if (way === 'thread') throw systemError(EPERM, 'setns(CLONE_NEWNET)', WHAT)
+    }
     userns = usernsOf(target, netns)
     if (way === 'rights') return await openByRights(netns, userns, wanted)
-    if (way === 'nsenter') return await openByNsenter(netns, userns, wanted)
-    return await openByAnyChild(netns, userns, wanted)
+    return await openByChild(netns, userns, wanted)
   } finally {
     close(netns)
     if (userns >= 0) close(userns)
@@ -82,21 +87,15 @@ function usernsOf(target: NamespaceTarget, netns: number): number {
   return -1
 }
 
-/** Ways 2 to 4. When none is open, the error is that of the first. */
-async function openByAnyChild(netns: number, userns: number, wanted: Wanted): Promise<Inside> {
+/** By nsenter(1), else by what it starts, when nothing may be taken over from there. */
+async function openByChild(netns: number, userns: number, wanted: Wanted): Promise<Inside> {
   try {
     return await openByNsenter(netns, userns, wanted)
   } catch (error) {
-    const { syscall, code } = error as SystemError
-    const isMissing = syscall === 'nsenter' && code === 'ENOENT'
+    const { syscall } = error as SystemError
     const isForbidden = syscall === 'pidfd_open' || syscall === 'pidfd_getfd' || syscall === 'perl'
-    if (!isMissing && !isForbidden) throw error
-    try {
-      return await openOnThread(netns, wanted)
-    } catch {
-      if (isForbidden) return await openByRights(netns, userns, wanted)
-      throw error
-    }
+    if (!isForbidden) throw error
+    return await openByRights(netns, userns, wanted)
   }
 }
 
@@ -136,16 +135,18 @@ function openHere(wanted: Wanted): Inside {
 
 const NO_SOCKET = 'cannot open a socket in the network namespace'
 
-async function openOnThread(netns: number, wanted: Wanted): Promise<Inside> {
+/** Undefined when no thread of ours may enter, or none can be made. */
+function openOnThread(netns: number, wanted: Wanted): Inside | undefined {
+  const flags = O_RDWR | O_NONBLOCK | O_CLOEXEC
   const calls: ThreadCall[] = [
-    ['setns', netns, CLONE_NEWNET],
-    ['open', TUN_PATH, O_RDWR | O_CLOEXEC, 0],
+    { name: 'setns', args: [netns, CLONE_NEWNET] },
+    { name: 'openat', args: [AT_FDCWD, textArgument(TUN_PATH), flags] },
     ...socketsOf(wanted).map(([family, type]): ThreadCall => {
-      return ['socket', family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0]
+      return { name: 'socket', args: [family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0] }
     }),
   ]
-  const [entered = -EINVAL, ...fds] = await callOnThread(calls)
-  must(entered, 'setns(CLONE_NEWNET)', WHAT)
+  const [entered = -EPERM, ...fds] = tryOnThread(calls)
+  if (entered < 0) return undefined
   const failed = fds.at(-1)!
   if (failed < 0) {
     closeAll(fds.slice(0, -1))
@@ -153,4 +154,13 @@ async function openOnThread(netns: number, wanted: Wanted): Promise<Inside> {
     must(failed, 'socket', NO_SOCKET)
   }
   return insideOf(wanted, fds[0]!, fds.slice(1))
+}
+
+/** Where code may not be made at run time, there are other ways. */
+function tryOnThread(calls: readonly ThreadCall[]): number[] {
+  try {
+    return callOnThread(calls)
+  } catch {
+    return []
+  }
 }

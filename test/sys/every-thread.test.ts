@@ -140,5 +140,5 @@ test("the control block's address stands in the code of both architectures", () 
     expect(hex).toContain('8877665544332211')
   }
   // Instructions of arm64 are words, and its literal must be aligned.
-  expect(handlerCode('arm64', 0n).code.length).toBe(88)
+  expect(handlerCode('arm64', 0n).code.length).toBe(96)
 })

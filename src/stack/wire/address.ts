@@ -60,6 +60,12 @@ export function parse(text: string, into: Int32Array): boolean {
   return parseIpv6(text, into)
 }
 
+/** Of which IP version is the text an address? 0: of none. With a zone it is none. */
+export function versionOf(text: string): 0 | 4 | 6 {
+  if (parseIpv4(text) !== undefined) return 4
+  return parseIpv6(text, new Int32Array(4)) ? 6 : 0
+}
+
 /** Reads an IPv6 address without zone: eight groups, one `::`, the last two may be dotted. */
 function parseIpv6(text: string, into: Int32Array): boolean {
   const halves = text.split('::')

@@ -139,3 +139,16 @@ describe('MAC', () => {
     expect(into).toEqual(mac)
   })
 })
+
+test.each([
+  ['10.0.2.100', 4],
+  ['fd00::2', 6],
+  ['::ffff:10.0.2.100', 6],
+  ['fe80::1%eth0', 0],
+  ['010.0.2.1', 0],
+  ['', 0],
+  ['eth0', 0],
+])('%j is an address of IP version %i, as Node has it but for zones', (text, version) => {
+  expect(address.versionOf(text)).toBe(version)
+  if (!text.includes('%')) expect(isIP(text)).toBe(version)
+})
