@@ -28,7 +28,8 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
   const log = new Log(settings.observation.logLevel)
   const end = withResolvers<number>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
+    // Not once: another signal, on the way out, would end us with another status.
+    process.on(signal, () => {
       log.say('info', `ends by ${signal}`)
       end.resolve(0)
     })
@@ -84,7 +85,7 @@ async function loadConfinement(
     if (readyFd !== undefined) kept.push(readyFd)
     if (exitFd !== undefined && hasExitFd) kept.push(exitFd)
     if ('fd' in network.target) kept.push(network.target.fd)
-    enterUserns(network.target, kept)
+    await enterUserns(network.target, kept)
   }
   return confine
 }

@@ -4,7 +4,6 @@
  * becomes nsenter(1), which enters it and becomes Node again: the same process, with the same descriptors.
  */
 
-import { spawnSync } from 'node:child_process'
 import { accessSync, constants, fstatSync, statSync } from 'node:fs'
 import type { NetworkOptions } from '../engine/types.ts'
 import { CLONE_NEWUSER, EPERM, O_RDONLY } from '../sys/constants.ts'
@@ -18,19 +17,24 @@ import {
   parentDeathSignal,
   setParentDeathSignal,
 } from '../sys/privileges.ts'
+import { Child, type Command } from '../sys/spawn.ts'
 import { SECOND_START } from './host.ts'
 
 const WHAT = 'cannot enter the user namespace for the sandbox'
+const DEFAULT_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 /**
  * Comes back where a sandbox can be made; starts again in the user namespace of `target` where it cannot. `kept` are the
  * descriptors that go along.
  */
-export function enterUserns(target: NetworkOptions['target'], kept: readonly number[]): void {
+export async function enterUserns(
+  target: NetworkOptions['target'],
+  kept: readonly number[],
+): Promise<void> {
   takeOver()
   if (isCapable(CAP_SYS_ADMIN)) return
   const userns = usernsOf(target)
-  const command = userns < 0 ? ['unshare', '--user', '--map-root-user'] : nsenter(userns)
+  const command = userns < 0 ? ['unshare', '--user', '--map-root-user'] : await nsenter(userns)
   const again = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   const handed = `${userns} ${parentDeathSignal()} ${process.ppid}`
   become(
@@ -73,34 +77,40 @@ function openUserns(target: NetworkOptions['target']): number {
 }
 
 /** The command that enters, and is root in there. */
-function nsenter(userns: number): string[] {
+async function nsenter(userns: number): Promise<string[]> {
   const enter = (options: readonly string[], fd: number) => [
     ...['nsenter', `--user=/proc/self/fd/${fd}`, ...options],
   ]
   // Our user is 0 in there: to keep it is to have all capabilities. Changing ids may be forbidden (setgroups).
   const asWeAre = ['--preserve-credentials']
-  if (attempt([...enter(asWeAre, 3), 'id', '-u'], userns).stdout === '0\n') {
+  if ((await attempt([...enter(asWeAre, 3), 'id', '-u'], userns)).line === '0') {
     return enter(asWeAre, userns)
   }
   const asRoot = ['--setuid=0', '--setgid=0']
-  const { status, stderr } = attempt([...enter(asRoot, 3), 'true'], userns)
+  const { status, complaint } = await attempt([...enter(asRoot, 3), 'true'], userns)
   if (status === 0) return enter(asRoot, userns)
-  throw new Error(`${WHAT}: we cannot be root in there (${stderr.trim()})`)
+  throw new Error(`${WHAT}: we cannot be root in there (${complaint.trim()})`)
 }
 
-/** Runs the command with the descriptor as its 3. */
-function attempt([file = '', ...args]: readonly string[], fd: number) {
-  const outcome = spawnSync(file, args, {
-    stdio: ['ignore', 'pipe', 'pipe', fd],
-    env: { PATH: process.env.PATH, LC_ALL: 'C' },
-    encoding: 'utf8',
-  })
-  if (outcome.error) throw new Error(`${WHAT}: ${outcome.error.message}`, { cause: outcome.error })
-  return outcome
+/** Runs the command, to its end, with the descriptor as its 3. */
+async function attempt([file = '', ...args]: readonly string[], fd: number) {
+  const environment = { PATH: process.env.PATH ?? DEFAULT_PATH, LC_ALL: 'C' }
+  const child = started({ file, args, environment, descriptors: [fd] })
+  const line = await child.line()
+  const complaint = await child.complaint()
+  return { line, complaint, status: child.end() }
+}
+
+function started(command: Command): Child {
+  try {
+    return new Child(command)
+  } catch (error) {
+    throw new Error(`${WHAT}: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 function find(program: string): string {
-  const folders = (process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin').split(':')
+  const folders = (process.env.PATH ?? DEFAULT_PATH).split(':')
   for (const folder of folders) {
     try {
       accessSync(`${folder}/${program}`, constants.X_OK)

@@ -152,10 +152,11 @@ test.each(['/dev/null', 'a regular file'])('%s as exit-fd never ends it', async 
   const file = name === '/dev/null' ? name : join(folder, 'regular')
   if (name !== '/dev/null') writeFileSync(file, 'octets')
   const fd = openSync(file, 'r')
-  const command = [process.execPath, FAKE_DAEMON, '-e', '3', ...TARGET]
-  const { child, outcome } = start(command, { stdio: ['ignore', 'pipe', 'pipe', fd] })
+  const command = [process.execPath, FAKE_DAEMON, '-e', '3', '-r', '4', ...TARGET]
+  const { child, outcome } = start(command, { stdio: ['ignore', 'pipe', 'pipe', fd, 'pipe'] })
   closeSync(fd)
-  expect(await Promise.race([outcome, delay(500)])).toBeUndefined()
+  expect(await textOf(child.stdio[4] as Socket)).toBe('1')
+  expect(await Promise.race([outcome, delay(300)])).toBeUndefined()
   child.kill()
   expect((await outcome).status).toBe(0)
 })

@@ -1,5 +1,6 @@
 /** How a daemon starts, says that it is ready, and ends. */
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Duplex, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { GATEWAY, inWorlds, peer } from './lab.ts'
@@ -52,6 +53,32 @@ inWorlds((lab) => {
     const daemon = lab.world.daemon(guest, { exitPipe: false, args: ['-e', '77'] })
     expect((await daemon.program.ended).status).toBe(0)
     await guest.close()
+  })
+
+  // slirp4netns' banner comes when a buffer is full, or at the end.
+  test.skipIf(peer)('the banner is readable while it runs', async () => {
+    const { daemon } = await lab.attach()
+    await expect.poll(() => daemon.program.stdout).toContain('* Recommended IP:  10.0.2.100\n')
+    expect(daemon.program.running).toBe(true)
+  })
+
+  test.skipIf(peer)('signals that come after the first change nothing', async () => {
+    const { daemon } = await lab.attach({ exitPipe: false })
+    for (const signal of ['SIGTERM', 'SIGTERM', 'SIGINT'] as const) daemon.program.kill(signal)
+    expect(await daemon.program.ended).toMatchObject({ status: 0 })
+    expect(existsSync(daemon.apiSocket)).toBe(false)
+  })
+
+  // Each of these costs callers a few ms, or ten: they wait for every container's start.
+  test.skipIf(peer)('what it does not need is not loaded', async () => {
+    const list = join(lab.world.directory, 'list.cjs')
+    const code = 'process.on("exit", () => console.error(process.moduleLoadList.join("\\n")))'
+    writeFileSync(list, code, { mode: 0o644 })
+    const { daemon } = await lab.attach({ env: { NODE_OPTIONS: `--require=${list}` } })
+    const { status, stderr } = await daemon.stop()
+    expect(status).toBe(0)
+    expect(stderr).toContain('NativeModule net\n')
+    expect(stderr).not.toMatch(/^NativeModule (crypto|http|https|tls|worker_threads|zlib)$/m)
   })
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -109,14 +136,16 @@ inWorlds((lab) => {
   })
 
   // slirp4netns reads without end: 100 % of a processor.
-  test.skipIf(peer)('when the TAP is deleted it ends', async () => {
+  test.skipIf(peer)('when the TAP is deleted it ends, and says so', async () => {
     const { guest, daemon } = await lab.attach()
     const { status, stderr } = await guest.execute(['ip', 'link', 'del', 'tap0'])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    const ended = await Promise.race([
-      daemon.program.ended,
-      new Promise((resolve) => setTimeout(() => resolve('it still runs'), 3_000)),
-    ])
-    expect(ended).not.toBe('it still runs')
+    const late = new Promise((resolve) => setTimeout(() => resolve('it still runs'), 3_000))
+    const ended = await Promise.race([daemon.program.ended, late])
+    expect(ended).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('cannot go on: the TAP was deleted: EBADFD'),
+    })
+    expect(existsSync(daemon.apiSocket)).toBe(false)
   })
 })
