@@ -13,6 +13,7 @@
 import * as address from '../stack/wire/address.ts'
 import * as dhcp from '../stack/wire/dhcp.ts'
 import { LEASE_TIME, type Leases } from './dhcp-leases.ts'
+import { searchList } from './search-list.ts'
 
 /** T1 and T2 (RFC 2131 §4.4.5), in seconds. */
 const RENEWAL_TIME = LEASE_TIME / 2
@@ -200,23 +201,9 @@ function describe({ subnet, gateway, dns, search = [], mtu }: DhcpNetwork): dhcp
   if (mtu >= MIN_MTU) options.push([dhcp.INTERFACE_MTU, Uint8Array.of(mtu >>> 8, mtu & 255)])
   if (dns === undefined) return options
   options.push([dhcp.DOMAIN_NAME_SERVER, word(dns)])
-  const domains = searchList(search)
-  if (domains.length > 0) options.push([dhcp.DOMAIN_SEARCH, Uint8Array.from(domains)])
+  const domains = searchList(search, dhcp.MAX_OPTION_LEN)
+  if (domains.length > 0) options.push([dhcp.DOMAIN_SEARCH, domains])
   return options
-}
-
-/** RFC 3397 §2, not compressed; as many of the domains as one option has room for. */
-function searchList(search: readonly string[]): number[] {
-  const list: number[] = []
-  for (const domain of search) {
-    const labels = domain.replace(/\.$/, '').split('.')
-    // Names of other characters are sent by nobody in this form.
-    if (!labels.every((label) => /^[\w-]{1,63}$/.test(label))) continue
-    const octets = labels.flatMap((label) => [label.length, ...new TextEncoder().encode(label)])
-    if (list.length + octets.length + 1 > dhcp.MAX_OPTION_LEN) break
-    list.push(...octets, 0)
-  }
-  return list
 }
 
 /** May a guest have the address? */

@@ -121,8 +121,14 @@ export function translate(
     to.scope = server.scope ?? 0
     return 'dns'
   }
+  if (isRouterAddress(options, key)) return 'refused'
   for (let i = 0; i < 4; i++) to.words[i] = key[4 + i]!
   return 'direct'
+}
+
+/** Our link-local address: a router's, and nobody's port is behind it. */
+function isRouterAddress({ ipv6: subnet }: NatOptions, key: Int32Array): boolean {
+  return subnet !== undefined && ipv6.isAddress(key, 4, subnet.linkLocal)
 }
 
 function isGateway({ gateway, ipv6: subnet }: NatOptions, key: Int32Array): boolean {

@@ -8,6 +8,7 @@ import type { Datagram, Stack, Upper } from '../stack/stack.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import type { Arena } from '../sys/arena.ts'
 import { DhcpResponder } from './dhcp-responder.ts'
+import { Dhcpv6Responder } from './dhcpv6-responder.ts'
 import { DnsRelay } from './dns-relay.ts'
 import { EchoFlows } from './echo-flow.ts'
 import { FlowJournal } from './flow-journal.ts'
@@ -41,6 +42,7 @@ export class Nat implements Upper {
   readonly journal: FlowJournal = new FlowJournal()
   readonly #host: Host
   readonly #dhcp: DhcpResponder
+  readonly #dhcpv6: Dhcpv6Responder
   readonly #burst: UdpBurst
   readonly #udp: UdpFlows
   readonly #dns: DnsRelay
@@ -67,6 +69,7 @@ export class Nat implements Upper {
       stack,
     }
     this.#dhcp = new DhcpResponder(this.#host)
+    this.#dhcpv6 = new Dhcpv6Responder(this.#host)
     this.#burst = new UdpBurst(arena)
     this.#udp = new UdpFlows(this.#host, this.#burst)
     this.#dns = new DnsRelay(this.#host, this.#udp.batch)
@@ -78,7 +81,8 @@ export class Nat implements Upper {
   }
 
   datagramArrives(datagram: Datagram): void {
-    if (this.#dhcp.receive(datagram) || this.#dns.receive(datagram)) return
+    if (this.#dhcp.receive(datagram) || this.#dhcpv6.receive(datagram)) return
+    if (this.#dns.receive(datagram)) return
     for (const forward of this.#udpForwards) if (forward.answer(datagram)) return
     this.#udp.receive(datagram)
   }

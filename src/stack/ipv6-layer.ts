@@ -10,6 +10,7 @@ import { Quote } from './quote.ts'
 import type { Transmitter } from './transmitter.ts'
 import type { Transport } from './transport.ts'
 import * as checksum from './wire/checksum.ts'
+import * as dhcpv6 from './wire/dhcpv6.ts'
 import * as ethernet from './wire/ethernet.ts'
 import * as icmpv6 from './wire/icmpv6.ts'
 import * as ipv4 from './wire/ipv4.ts'
@@ -85,6 +86,7 @@ export class Ipv6Layer {
     const isOurs = this.#isOurs(key, 4)
     if (upper.protocol === ipv6.ICMPV6 && this.#receiveNdp(now)) return
     if (!this.#isGuest(key)) return void drop.ipv6Src++
+    if (this.#isForDhcp()) return this.#options.transport.receiveUdp(packet)
     if (!isOurs && !isGlobalUnicast(key)) return void drop.ipv6Dst++
     if (upper.protocol === ipv6.FRAGMENT && !this.#isWhole(now)) return
     const hopLimit = ipv6.hopLimit(v, packet.at)
@@ -98,6 +100,15 @@ export class Ipv6Layer {
       return this.#error('host-unreachable', now)
     }
     this.#receiveWhole(isOurs, now)
+  }
+
+  /** RFC 8415 §7.1: who looks for servers asks all of them. */
+  #isForDhcp(): boolean {
+    const { key, transport, end } = this.#packet
+    if (!ipv6.isAddress(key, 4, dhcpv6.ALL_SERVERS) || this.#upper.protocol !== ipv4.UDP)
+      return false
+    const v = this.#memory.view
+    return udp.check(v, transport, end) && udp.dstPort(v, transport) === dhcpv6.SERVER_PORT
   }
 
   /**

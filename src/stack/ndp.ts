@@ -1,7 +1,7 @@
 /**
  * Neighbor Discovery (RFC 4861): who asks for our addresses is told, who tells its own is learnt, and
- * guests hear a router: its prefix, on which they make addresses (RFC 4862), the link's MTU, and the
- * name server (RFC 8106).
+ * guests hear a router: its prefix, on which they make addresses (RFC 4862), the link's MTU, the name
+ * server (RFC 8106), and that DHCPv6 has more.
  */
 import type { Ipv6Options } from './ipv6-layer.ts'
 import { Neighbour } from './neighbours.ts'
@@ -113,7 +113,8 @@ export class NeighborDiscovery {
     const key = nodes.key
     const len = 16 + 8 + 8 + 32 + (subnet.advertiseDns ? 24 : 0)
     const out = transmitter.begin6(subnet.linkLocal, 0, key, 0, nodes, ipv6.ICMPV6, len, NDP_HOPS)
-    const flags = (HOP_LIMIT << 24) | ROUTER_LIFETIME
+    const other = subnet.advertiseDns ? icmpv6.OTHER_CONFIGURATION : 0
+    const flags = (HOP_LIMIT << 24) | other | ROUTER_LIFETIME
     let at = icmpv6.emit(v, out, icmpv6.ROUTER_ADVERTISEMENT, 0, flags)
     v.setUint32(at, 0) // reachable time and retransmit timer: not specified
     v.setUint32(at + 4, 0)

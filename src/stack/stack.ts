@@ -74,6 +74,8 @@ const UNSPECIFIED = new Int32Array(4)
 
 export class Stack {
   readonly counters: Counters = createCounters()
+  /** Ours. */
+  readonly mac: Uint8Array
   readonly tcp: Tcp
   readonly transmitter: Transmitter
   readonly errors: IcmpErrors
@@ -94,6 +96,7 @@ export class Stack {
     const headers = options.at
     const held = headers + TRANSMITTER_LEN
     const whole = held + FRAME_LEN
+    this.mac = mac
     this.#options = options
     this.#memory = memory
     this.pool = new Pool(whole + FRAME_LEN, options.end)

@@ -1,6 +1,6 @@
 /** IPv6: the guest makes itself an address, and reaches the host by it. */
 import { expect, test } from 'vitest'
-import { addHostAddress6, address6, GATEWAY6, HOST_ADDRESS6 } from './ipv6.ts'
+import { addHostAddress6, address6, GATEWAY6, HOST_ADDRESS6, linkLocal6 } from './ipv6.ts'
 import { has, inWorlds } from './lab.ts'
 import * as tasks from './tasks.ts'
 
@@ -60,6 +60,15 @@ inWorlds((lab) => {
       }
     },
   )
+
+  test('nothing is behind the link-local address of the router', async () => {
+    const { guest } = await lab.attach({ args: ['--enable-ipv6'] })
+    expect(await linkLocal6(guest)).toMatch(/^fe80:/)
+    const port = await lab.host.run(tasks.serveEcho, '::1')
+    const address = { host: 'fe80::2%tap0', port }
+    expect((await guest.run(tasks.tryToConnect, address)).outcome).toBe('ECONNREFUSED')
+    expect((await guest.run(tasks.exchangeUdp, address)).outcome).toBe('ECONNREFUSED')
+  })
 
   test('without --enable-ipv6 nobody advertises a prefix', async () => {
     const { guest } = await lab.attach()

@@ -7,15 +7,22 @@ export const DNS6 = 'fd00::3'
 export const HOST_ADDRESS6 = '2001:db8::1'
 
 /** The global IPv6 address of tap0, as soon as duplicate address detection is over; or ''. */
-export async function address6(guest: Namespace, attempts = 40): Promise<string> {
+export function address6(guest: Namespace, attempts = 40): Promise<string> {
+  return addressOf(guest, '^fd00', attempts)
+}
+
+/** The same for the link-local address. */
+export function linkLocal6(guest: Namespace, attempts = 40): Promise<string> {
+  return addressOf(guest, '^fe80', attempts)
+}
+
+async function addressOf(guest: Namespace, pattern: string, attempts: number): Promise<string> {
   for (let i = 0; i < attempts; i++) {
-    const found = await guest.run(
-      ({ fs }) =>
-        fs
-          .readFileSync('/proc/net/if_inet6', 'utf8')
-          .split('\n')
-          .find((line) => /^fd00.* tap0$/.test(line) && line.split(/\s+/)[4] !== '40') ?? '',
-    )
+    const found = await guest.run(({ fs }, pattern) => {
+      const lines = fs.readFileSync('/proc/net/if_inet6', 'utf8').split('\n')
+      const isSettled = (line: string): boolean => line.split(/\s+/)[4] !== '40'
+      return lines.find((line) => line.match(`${pattern}.* tap0$`) && isSettled(line)) ?? ''
+    }, pattern)
     if (found !== '') return found.slice(0, 32).replace(/(.{4})(?=.)/g, '$1:')
     await new Promise((resolve) => setTimeout(resolve, 250))
   }

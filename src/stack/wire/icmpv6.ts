@@ -54,6 +54,8 @@ export const TARGET_OPTIONS = 24
 export const SOLICITED = 0x40000000
 export const OVERRIDE = 0x20000000
 export const IS_ROUTER = 0x80000000
+/** In a router advertisement: there is more to be known by DHCPv6 (RFC 4861 §4.2, the O flag). */
+export const OTHER_CONFIGURATION = 0x00400000
 
 export const type = (v: DataView, at: number): number => v.getUint8(at)
 export const code = (v: DataView, at: number): number => v.getUint8(at + 1)

@@ -33,8 +33,8 @@ export const GATEWAY6 = 'fd00::2'
 export const GUEST6 = 'fd00::64'
 export const OTHER_GUEST6 = 'fd00::65'
 export const HOST6 = '2001:db8::7'
-const STACK_MAC = Uint8Array.of(0x52, 0x55, 10, 0, 2, 2)
-const GUEST_MAC = Uint8Array.of(0x02, 0, 0, 0, 0, 0x64)
+export const STACK_MAC: Uint8Array = Uint8Array.of(0x52, 0x55, 10, 0, 2, 2)
+export const GUEST_MAC: Uint8Array = Uint8Array.of(0x02, 0, 0, 0, 0, 0x64)
 
 const IP = ethernet.HEADER_LEN
 /** Where the transport header is without extension headers. */
@@ -50,17 +50,17 @@ export class Rig6 implements Upper {
   readonly mtu: number
   now = 1_000_000
   readonly #slices = new Slices(16)
-  readonly #memory: { bytes: Octets; view: DataView }
+  readonly memory: { bytes: Octets; view: DataView }
   readonly #segmenter: Segmenter
   readonly #arrivalAt = OVERHEAD + 16 * CHUNK
 
-  constructor(mtu = 1500) {
+  constructor(mtu = 1500, advertiseDns = true) {
     this.mtu = mtu
     const bytes = new Uint8Array(this.#arrivalAt + 70_000 + HEADERS_LEN)
-    this.#memory = { bytes, view: new DataView(bytes.buffer) }
-    this.#segmenter = new Segmenter(this.#memory, this.#arrivalAt + 70_000)
+    this.memory = { bytes, view: new DataView(bytes.buffer) }
+    this.#segmenter = new Segmenter(this.memory, this.#arrivalAt + 70_000)
     this.stack = new Stack({
-      memory: this.#memory,
+      memory: this.memory,
       at: 0,
       end: this.#arrivalAt,
       link: { transmit: (departure) => this.#transmit(departure) },
@@ -73,7 +73,7 @@ export class Rig6 implements Upper {
         gateway: words(GATEWAY6),
         dns: words('fd00::3'),
         linkLocal: words('fe80::2'),
-        advertiseDns: true,
+        advertiseDns,
       },
       limits: { sendBuffer: 1 << 18, receiveBuffer: 1 << 18, connections: 100, halfOpen: 50 },
       random: seededRandom(1),
@@ -85,11 +85,11 @@ export class Rig6 implements Upper {
 
   #transmit(departure: Departure): void {
     if (departure.gsoType !== GSO_NONE) {
-      this.#segmenter.emit(departure, (frame) => this.frames.push(gather(this.#memory, frame)))
+      this.#segmenter.emit(departure, (frame) => this.frames.push(gather(this.memory, frame)))
       return
     }
-    if (departure.csumStart !== 0) completeChecksum(this.#memory, departure)
-    this.frames.push(gather(this.#memory, departure))
+    if (departure.csumStart !== 0) completeChecksum(this.memory, departure)
+    this.frames.push(gather(this.memory, departure))
   }
 
   synArrives(request: SynRequest): void {
@@ -98,7 +98,7 @@ export class Rig6 implements Upper {
 
   datagramArrives(datagram: Datagram): void {
     const { key, at, len } = datagram
-    const text = this.#memory.bytes.slice(at, at + len)
+    const text = this.memory.bytes.slice(at, at + len)
     this.datagrams.push({ key: key.slice(), text })
     this.onDatagram?.(datagram)
   }
@@ -109,7 +109,7 @@ export class Rig6 implements Upper {
 
   receive(...frames: Octets[]): void {
     for (const frame of frames) {
-      const { bytes } = this.#memory
+      const { bytes } = this.memory
       const arrival = new Arrival()
       bytes.set(frame, this.#arrivalAt)
       arrival.at = this.#arrivalAt
@@ -127,7 +127,7 @@ export class Rig6 implements Upper {
     key.set(words(HOST6), 4)
     key[8] = (5000 << 16) | 53
     const at = this.#arrivalAt
-    this.#memory.bytes.set(text, at)
+    this.memory.bytes.set(text, at)
     const { transmitter, neighbours } = this.stack
     transmitter.sendUdp(key, neighbours.find(key), at, text.length, this.now)
   }
@@ -159,6 +159,8 @@ export interface Options6 {
   /** Octets of extension headers, the first of which is of the kind `first`. */
   extensions?: ArrayLike<number>
   first?: number
+  /** Of UDP. */
+  ports?: [src: number, dst: number]
 }
 
 /** An IPv6 packet in its frame. */
@@ -185,11 +187,12 @@ function sum6(src: string, dst: string, protocol: number, octets: Uint8Array): n
 }
 
 /** A UDP header and text, checksum and all. */
-export function udpOctets(text: ArrayLike<number>, { src = GUEST6, dst = HOST6 }: Options6 = {}) {
+export function udpOctets(text: ArrayLike<number>, options: Options6 = {}): Octets {
+  const { src = GUEST6, dst = HOST6, ports = [5000, 53] } = options
   const octets = new Uint8Array(udp.HEADER_LEN + text.length)
   const v = viewOf(octets)
   // The field has 16 bits: of a jumbogram nobody speaks.
-  udp.emit(v, 0, 5000, 53, octets.length & 0xffff, 0)
+  udp.emit(v, 0, ...ports, octets.length & 0xffff, 0)
   octets.set(text, udp.HEADER_LEN)
   v.setUint16(udp.CHECKSUM, ~sum6(src, dst, ipv4.UDP, octets) & 0xffff || 0xffff)
   return octets
