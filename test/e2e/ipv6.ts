@@ -20,7 +20,9 @@ async function addressOf(guest: Namespace, pattern: string, attempts: number): P
   for (let i = 0; i < attempts; i++) {
     const found = await guest.run(({ fs }, pattern) => {
       const lines = fs.readFileSync('/proc/net/if_inet6', 'utf8').split('\n')
-      const isSettled = (line: string): boolean => line.split(/\s+/)[4] !== '40'
+      const IFA_F_TENTATIVE = 0x40
+      const isSettled = (line: string): boolean =>
+        (Number.parseInt(line.split(/\s+/)[4] ?? '', 16) & IFA_F_TENTATIVE) === 0
       return lines.find((line) => line.match(`${pattern}.* tap0$`) && isSettled(line)) ?? ''
     }, pattern)
     if (found !== '') return found.slice(0, 32).replace(/(.{4})(?=.)/g, '$1:')
