@@ -9,7 +9,7 @@ import { type Handler, Reactor } from '../nat/reactor.ts'
 import { Arrival } from '../stack/link.ts'
 import { OVERHEAD, Stack } from '../stack/stack.ts'
 import { Arena } from '../sys/arena.ts'
-import { EBADFD, EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
+import { EBADFD, ECONNRESET, EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
 import { randomWord } from '../sys/random.ts'
 import type { AttachedTap } from '../tap/attach.ts'
@@ -129,7 +129,11 @@ export class DataPlane implements Handler {
       ipv4: addresses,
       prefix6: ipv6?.prefix,
       // Asked anew: who configures the TAP may have given it another MAC.
-      guest6: () => ipv6 && slaacAddress(ipv6.prefix, macAddressOf(attached.fd, attached.name)),
+      guest6: () => {
+        // Behind a switch there may be anybody.
+        if (ipv6 === undefined || this.#isSocket) return undefined
+        return slaacAddress(ipv6.prefix, macAddressOf(attached.fd, attached.name))
+      },
     })
     must(this.reactor.add(attached.fd, EPOLLIN, this), 'epoll_ctl', 'cannot wait for TAP')
   }
@@ -187,7 +191,9 @@ export class DataPlane implements Handler {
 
   #gone(errno: number): void {
     const gone = this.#isSocket ? 'the peer of the BESS socket has gone' : 'the TAP was deleted'
-    const what = errno === EBADFD ? gone : 'cannot read from TAP'
+    // Of a peer that has gone without reading all, the socket says ECONNRESET.
+    const isGone = errno === EBADFD || (this.#isSocket && errno === ECONNRESET)
+    const what = isGone ? gone : 'cannot read from TAP'
     this.reactor.remove(this)
     this.#onGone(systemError(errno, 'read', what))
   }

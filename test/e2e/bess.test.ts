@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import type { Daemon } from '../../src/lab/daemon.ts'
 import type { Program } from '../../src/lab/program.ts'
+import { address6, GATEWAY6 } from './ipv6.ts'
 import { DNS, GATEWAY, HOST_ADDRESS, has, inWorlds, peer } from './lab.ts'
 import { cpuMs } from './proc.ts'
 import * as tasks from './tasks.ts'
@@ -17,7 +18,7 @@ inWorlds((lab) => {
     lab.world.daemon(undefined, {
       configure: false,
       mtu: 9000,
-      args: ['--target-type=bess'],
+      args: ['--target-type=bess', '--enable-ipv6'],
       operands: [path],
     })
 
@@ -71,6 +72,22 @@ inWorlds((lab) => {
       const { text } = await lab.host.run(tasks.fetchText, { host: HOST_ADDRESS, port })
       expect(text).toBe('behind a switch')
       expect(daemon.program.stdout).toContain(`* DNS:             ${DNS}`)
+
+      const guest6 = await address6(guest)
+      expect(guest6).toMatch(/^fd00:/)
+      const [tcp6, udp6] = [tasks.serveEcho, tasks.serveUdpEcho]
+      const echo6 = { host: GATEWAY6, port: await lab.host.run(tcp6, '::1') }
+      expect(await guest.run(tasks.exchange, echo6, 'IPv6')).toBe('IPv6')
+      const there6 = { host: GATEWAY6, port: await lab.host.run(udp6, '::1') }
+      const answer6 = await guest.run(tasks.exchangeUdp, there6, 30_000)
+      expect(answer6).toMatchObject({ outcome: 'answer', equal: true })
+      const page6 = await guest.run(tasks.serveText, 'behind a switch, too', '::')
+      const forward6 = { proto: 'tcp6', hostPort: port + 500, guestPort: page6 } as const
+      // Of whom there is more than one behind a switch.
+      await expect(daemon.forward(forward6)).rejects.toThrow('its MAC address is not known')
+      await daemon.forward({ ...forward6, guestAddr: guest6 })
+      const fetched = await lab.host.run(tasks.fetchText, { host: '::1', port: port + 500 })
+      expect(fetched.text).toBe('behind a switch, too')
       bridge.kill()
       await guest.close()
     },
