@@ -12,6 +12,7 @@ export type Served = Pick<Network, 'forwards'>
 
 /** Podman reads an answer once, with room for 2,048 octets: a cause must not make an error longer than that. */
 const MAX_CAUSE = 256
+const MAX_PORT = 65535
 
 class BadRequest extends Error {}
 
@@ -53,8 +54,9 @@ async function addHostfwd(args: object, { forwards }: Served): Promise<object> {
   const hostPort = port(args, at, 'host_port')
   const guestAddr = address(args, at, 'guest_addr', '', versions)
   const guestPort = port(args, at, 'guest_port')
+  const count = countOf(args, at, MAX_PORT + 1 - Math.max(hostPort, guestPort))
   try {
-    const { id } = await forwards.add({ proto, hostAddr, hostPort, guestAddr, guestPort })
+    const { id } = await forwards.add({ proto, hostAddr, hostPort, guestAddr, guestPort, count })
     return { return: { id } }
   } catch (error) {
     throw bad(`${at}: slirp_add_hostfwd failed`, (error as Error).message)
@@ -74,6 +76,8 @@ const entryOf = (forward: Forward) => ({
   host_port: forward.hostPort,
   guest_addr: forward.guestAddr,
   guest_port: forward.guestPort,
+  // Ours: readers of upstream's entries never see it.
+  ...(forward.count > 1 && { count: forward.count }),
 })
 
 async function removeHostfwd(args: object, { forwards }: Served): Promise<object> {
@@ -126,8 +130,17 @@ function address(
 
 function port(args: object, at: string, name: string): number {
   const value = own(args, name)
-  if (!isInteger(value) || value < 1 || value > 65535) {
-    throw badArgument(at, name, 'an integer from 1 to 65535', value)
+  if (!isInteger(value) || value < 1 || value > MAX_PORT) {
+    throw badArgument(at, name, `an integer from 1 to ${MAX_PORT}`, value)
+  }
+  return value
+}
+
+/** Ours: so many ports in a row; one when it is missing. */
+function countOf(args: object, at: string, most: number): number {
+  const value = own(args, 'count') ?? 1
+  if (!isInteger(value) || value < 1 || value > most) {
+    throw badArgument(at, 'count', `an integer from 1 to ${most}`, value)
   }
   return value
 }

@@ -7,7 +7,7 @@ import type { Forwarder, ForwardPlan } from '../nat/forwards.ts'
 import type { Nat } from '../nat/nat.ts'
 import { format, isMapped, mapped, parse } from '../stack/wire/address.ts'
 import type { SubnetAddresses } from './addresses.ts'
-import type { Forward, ForwardProto } from './types.ts'
+import type { Forward, ForwardProto, ForwardRequest } from './types.ts'
 
 /** Where forwards may lead to. Addresses are four words. */
 export interface GuestAddresses {
@@ -21,7 +21,7 @@ export interface GuestAddresses {
 export class ForwardTable {
   readonly #nat: Nat
   readonly #guests: GuestAddresses
-  readonly #entries = new Map<number, { forward: Forward; forwarder: Forwarder }>()
+  readonly #entries = new Map<number, { forward: Forward; forwarders: Forwarder[] }>()
   #lastId = 0
 
   constructor(nat: Nat, guests: GuestAddresses) {
@@ -29,26 +29,37 @@ export class ForwardTable {
     this.#guests = guests
   }
 
-  /** Throws the system's error when the port cannot be had. */
-  add(wanted: Omit<Forward, 'id'>): Forward {
-    const { proto, hostAddr, hostPort, guestPort } = wanted
+  /** Throws the system's error when a port cannot be had: then none of them is. */
+  add(wanted: ForwardRequest): Forward {
+    const { proto, hostAddr, hostPort, guestPort, count = 1 } = wanted
+    if (hostPort === 0 && count > 1) throw new RangeError('a row of ports needs its first')
     const version = versionOf(proto)
     const words = new Int32Array(4)
     if (!parse(hostAddr, words)) throw new TypeError(`not an IP address: ${hostAddr}`)
     checkVersion(version, words, proto)
     const guest = this.#guestOf(wanted.guestAddr, proto)
     checkVersion(version, guest, proto)
-    const plan: ForwardPlan = {
-      at: { words, port: hostPort },
-      guest: { words: guest, port: guestPort },
-      isOwnGuest: this.#isOwnGuest(guest),
-      ipv6Only: version === 6,
+    const isOwnGuest = this.#isOwnGuest(guest)
+    const forwarders: Forwarder[] = []
+    try {
+      for (let i = 0; i < count; i++) {
+        const plan: ForwardPlan = {
+          at: { words, port: hostPort + i },
+          guest: { words: guest, port: guestPort + i },
+          isOwnGuest,
+          ipv6Only: version === 6,
+        }
+        forwarders.push(this.#nat.forward(proto.startsWith('tcp') ? 'tcp' : 'udp', plan))
+      }
+    } catch (error) {
+      for (const forwarder of forwarders) this.#nat.unforward(forwarder)
+      throw error
     }
-    const forwarder = this.#nat.forward(proto.startsWith('tcp') ? 'tcp' : 'udp', plan)
-    const id = ++this.#lastId
-    const { port } = forwarder.bound
-    const forward = { id, proto, hostAddr, hostPort: port, guestAddr: format(guest), guestPort }
-    this.#entries.set(id, { forward, forwarder })
+    const forward: Forward = {
+      ...{ id: ++this.#lastId, proto, hostAddr, hostPort: forwarders[0]!.bound.port },
+      ...{ guestAddr: format(guest), guestPort, count },
+    }
+    this.#entries.set(forward.id, { forward, forwarders })
     return forward
   }
 
@@ -90,7 +101,7 @@ export class ForwardTable {
     const entry = this.#entries.get(id)
     if (entry === undefined) return false
     this.#entries.delete(id)
-    this.#nat.unforward(entry.forwarder)
+    for (const forwarder of entry.forwarders) this.#nat.unforward(forwarder)
     return true
   }
 }

@@ -18,6 +18,7 @@ import type {
   CaptureResult,
   Ending,
   Forward,
+  ForwardRequest,
   Happening,
   Interest,
   NetworkOptions,
@@ -46,7 +47,7 @@ export const RUNNING = 1
 
 /** What the data plane does when it is asked. */
 export interface Commands {
-  add(forward: Omit<Forward, 'id'>): Forward
+  add(forward: ForwardRequest): Forward
   list(): Forward[]
   remove(id: number): boolean
   stats(): Stats

@@ -59,7 +59,7 @@ export type ForwardMode = (typeof FORWARD_MODES)[number]
  */
 export type ForwardProto = 'tcp' | 'udp' | 'tcp4' | 'udp4' | 'tcp6' | 'udp6'
 
-/** A port of the host that leads to a port of a guest. */
+/** A port of the host that leads to a port of a guest; or several in a row, each to its own. */
 export interface Forward {
   /** From 1, never used again in one network. */
   readonly id: number
@@ -68,15 +68,22 @@ export interface Forward {
   readonly hostPort: number
   readonly guestAddr: string
   readonly guestPort: number
+  /** How many: `hostPort` and `guestPort` are the first of them. */
+  readonly count: number
+}
+
+/** What a forward is asked for by; one port when it does not say how many. */
+export interface ForwardRequest extends Omit<Forward, 'id' | 'count'> {
+  readonly count?: number
 }
 
 export interface Forwards {
   /**
    * A `guestAddr` of '' is the guest that was configured; the answer has its address. With IPv6 that is the address
    * that its kernel makes of its MAC. Rejects with the cause (an
-   * address in use, no permission) when the host refuses the port.
+   * address in use, no permission) when the host refuses a port: then none of them is published.
    */
-  add(forward: Omit<Forward, 'id'>): Promise<Forward>
+  add(forward: ForwardRequest): Promise<Forward>
   list(): Promise<Forward[]>
   /** False when no forward has this id. */
   remove(id: number): Promise<boolean>

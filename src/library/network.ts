@@ -30,7 +30,9 @@ export interface Forward {
   readonly hostPort: number
   readonly guestAddress: string
   readonly guestPort: number
-  /** The port is free again; connections that came through it go on. False when it was removed already. */
+  /** How many ports in a row, these being the first. */
+  readonly count: number
+  /** The ports are free again; connections that came through it go on. False when it was removed already. */
   remove(): Promise<boolean>
   /** The same, and no error when the network is closed. */
   [Symbol.asyncDispose](): Promise<void>
@@ -170,6 +172,7 @@ class LibraryForward implements Forward {
   readonly hostPort: number
   readonly guestAddress: string
   readonly guestPort: number
+  readonly count: number
   readonly #remove: (id: number) => Promise<boolean>
 
   constructor(forward: EngineForward, remove: (id: number) => Promise<boolean>) {
@@ -179,6 +182,7 @@ class LibraryForward implements Forward {
     this.hostPort = forward.hostPort
     this.guestAddress = forward.guestAddr
     this.guestPort = forward.guestPort
+    this.count = forward.count
     this.#remove = remove
   }
 

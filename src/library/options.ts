@@ -21,9 +21,9 @@ import {
 import { type Family, outboundAddress } from '../engine/outbound.ts'
 import type {
   Filtering,
-  Forward,
   ForwardMode,
   ForwardProto,
+  ForwardRequest,
   NetworkOptions,
 } from '../engine/types.ts'
 import {
@@ -146,9 +146,15 @@ export interface ForwardOptions {
    */
   readonly guestAddress?: string | undefined
   readonly guestPort: number
+  /**
+   * How many ports in a row, `hostPort` and `guestPort` being the first of them: all of them are published or none, and
+   * they are removed together. More than one need a `hostPort` that is not 0. Default: 1.
+   */
+  readonly count?: number | undefined
 }
 
 const MAX_INT = 0x7fffffff
+const MAX_PORT = 65535
 /** PATH_MAX of <linux/limits.h>, without the NUL that ends it. */
 const MAX_PATH = 4095
 /** sun_path of unix(7), less the NUL. */
@@ -179,6 +185,7 @@ const FORWARD_OPTIONS = [
   'hostPort',
   'guestAddress',
   'guestPort',
+  'count',
 ] as const satisfies readonly (keyof ForwardOptions)[]
 
 export function readAttachOptions(given: unknown): {
@@ -222,9 +229,9 @@ export function readAttachOptions(given: unknown): {
 export function readForwardOptions(
   given: unknown,
   { cidr, ipv6 }: Pick<NetworkOptions, 'cidr' | 'ipv6'>,
-): Omit<Forward, 'id'> {
+): ForwardRequest {
   const options = readObject(given, 'options', FORWARD_OPTIONS)
-  const { proto: wanted = 'tcp', hostPort = 0, guestPort } = options
+  const { proto: wanted = 'tcp' } = options
   const proto = FORWARD_PROTOS.find((known) => known === wanted)
   if (proto === undefined) {
     const protos = FORWARD_PROTOS.map((known) => `'${known}'`).join(' or ')
@@ -239,10 +246,28 @@ export function readForwardOptions(
   return {
     proto,
     hostAddr: readAddress(hostAddress, 'options.hostAddress', versions),
-    hostPort: readInteger(hostPort, 'options.hostPort', 0, 65535),
     guestAddr: readGuestAddress(guestAddress, versions, cidr, ipv6),
-    guestPort: readInteger(guestPort, 'options.guestPort', 1, 65535),
+    ...readPorts(options),
   }
+}
+
+function readPorts({
+  hostPort: atHost = 0,
+  guestPort: atGuest,
+  count: wanted = 1,
+}: Partial<Record<keyof ForwardOptions, unknown>>): Required<
+  Pick<ForwardRequest, 'hostPort' | 'guestPort' | 'count'>
+> {
+  const hostPort = readInteger(atHost, 'options.hostPort', 0, MAX_PORT)
+  const guestPort = readInteger(atGuest, 'options.guestPort', 1, MAX_PORT)
+  const most = MAX_PORT + 1 - Math.max(hostPort, guestPort)
+  const count = readInteger(wanted, 'options.count', 1, most)
+  if (count > 1 && hostPort === 0) {
+    throw coded(
+      new RangeError('options.hostPort must not be 0 with options.count: a row needs its first'),
+    )
+  }
+  return { hostPort, guestPort, count }
 }
 
 function readForwardMode(given: unknown, isOpen: boolean): { forwardMode?: ForwardMode } {

@@ -196,6 +196,8 @@ export class UdpForward implements Forwarder, Outlet {
     this.#guest = plan.guest
     this.fd = fd
     setBursts(fd)
+    // At all addresses: a client takes answers only from the one that it has asked.
+    if (isUnspecified(bound.words)) socket.tellWhereTo(fd, socket.familyOf(bound))
     this.bound = bound
     must(host.reactor.add(fd, EPOLLIN | EPOLLET, this), 'epoll_ctl')
   }
@@ -216,6 +218,10 @@ export class UdpForward implements Forwarder, Outlet {
     }
     row.send(reactor.now)
     reactor.again(this)
+  }
+
+  get guestPort(): number {
+    return this.#guest.port
   }
 
   /** Is the guest's datagram an answer to a client of this port? Then it is sent there. */
@@ -246,6 +252,9 @@ export class UdpForward implements Forwarder, Outlet {
 }
 
 const key = new Int32Array(KEY_WORDS)
+
+const isUnspecified = (words: Int32Array): boolean =>
+  address.isMapped(words) ? words[3] === 0 : words.every((word) => word === 0)
 
 const copyOf = ({ words, port, scope = 0 }: socket.Endpoint): socket.Endpoint => ({
   words: words.slice(),

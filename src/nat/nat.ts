@@ -48,8 +48,8 @@ export class Nat implements Upper {
   readonly #dns: DnsRelay
   readonly #echo: EchoFlows
   readonly #forwards = new Set<Forwarder>()
-  /** Of those, UDP: each is asked whether a datagram of the guest is an answer. */
-  readonly #udpForwards = new Set<UdpForward>()
+  /** Of those, UDP, by the guest's port: each is asked whether a datagram from there is an answer. */
+  readonly #udpForwards = new Map<number, UdpForward[]>()
 
   constructor(arena: Arena, reactor: Reactor, options: NatOptions, stack: Stack) {
     this.#host = {
@@ -83,8 +83,14 @@ export class Nat implements Upper {
   datagramArrives(datagram: Datagram): void {
     if (this.#dhcp.receive(datagram) || this.#dhcpv6.receive(datagram)) return
     if (this.#dns.receive(datagram)) return
-    for (const forward of this.#udpForwards) if (forward.answer(datagram)) return
-    this.#udp.receive(datagram)
+    if (!this.#isAnswer(datagram)) this.#udp.receive(datagram)
+  }
+
+  #isAnswer(datagram: Datagram): boolean {
+    const forwards = this.#udpForwards.get(datagram.key[8]! >>> 16)
+    if (forwards === undefined) return false
+    for (let i = 0; i < forwards.length; i++) if (forwards[i]!.answer(datagram)) return true
+    return false
   }
 
   /** Does a datagram wait for others, and its frame for it? */
@@ -110,7 +116,7 @@ export class Nat implements Upper {
     }
     const forward = new UdpForward(this.#host, this.#udp, plan)
     this.#forwards.add(forward)
-    this.#udpForwards.add(forward)
+    this.#ofGuestPort(forward, (list) => [...list, forward])
     return forward
   }
 
@@ -118,8 +124,15 @@ export class Nat implements Upper {
   unforward(forward: Forwarder): void {
     this.#burst.send()
     this.#forwards.delete(forward)
-    this.#udpForwards.delete(forward as UdpForward)
+    if (forward instanceof UdpForward)
+      this.#ofGuestPort(forward, (list) => list.filter((other) => other !== forward))
     forward.close()
+  }
+
+  #ofGuestPort({ guestPort }: UdpForward, change: (list: UdpForward[]) => UdpForward[]): void {
+    const list = change(this.#udpForwards.get(guestPort) ?? [])
+    if (list.length > 0) this.#udpForwards.set(guestPort, list)
+    else this.#udpForwards.delete(guestPort)
   }
 
   deadline(): number {

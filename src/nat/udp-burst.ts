@@ -32,7 +32,7 @@ export interface Outlet {
 export class UdpBurst {
   readonly #arena: Arena
   readonly #texts = new Slices(MOST)
-  readonly #to: socket.Endpoint = { words: new Int32Array(4), port: 0 }
+  readonly #to: socket.Endpoint = { words: new Int32Array(4), port: 0, from: undefined }
   readonly #piece = { key: new Int32Array(KEY_WORDS), at: 0, len: 0 }
   #outlet: Outlet | undefined
   /** Octets of each datagram; the last may be shorter. */
@@ -68,6 +68,7 @@ export class UdpBurst {
     this.#to.words.set(to.words)
     this.#to.port = to.port
     this.#to.scope = to.scope ?? 0
+    this.#to.from = to.from
   }
 
   #goesOn(outlet: Outlet, key: Int32Array, len: number): boolean {

@@ -35,6 +35,7 @@ export class UdpClients {
       this.#clients.delete(name)
       this.#clients.set(name, known)
     }
+    if (client.from !== undefined) known.from?.set(client.from)
     this.#latest = known
     key[8] = (key[8]! & ~0xffff) | known.seenPort
   }
@@ -44,12 +45,12 @@ export class UdpClients {
     return this.#bySight.get(sightOf(key))
   }
 
-  #add(name: Name, { words, port, scope = 0 }: Endpoint, key: Int32Array): Client {
+  #add(name: Name, { words, port, scope = 0, from }: Endpoint, key: Int32Array): Client {
     if (this.#clients.size >= this.#most) this.#forgetOldest()
     for (let free = 65535; this.#bySight.has(sightOf(key)); free--) {
       key[8] = (key[8]! & ~0xffff) | free
     }
-    const place = { words: words.slice(), port, scope }
+    const place = { words: words.slice(), port, scope, from: from?.slice() }
     const client: Client = { ...place, seen: sightOf(key), seenPort: key[8]! & 0xffff }
     this.#clients.set(name, client)
     this.#bySight.set(client.seen, client)

@@ -5,20 +5,20 @@
  * structures lie in an arena of the batch's own. With UDP_GRO one that came may be several of one peer
  * in a row, `segment` octets each (the last may be shorter).
  *
- * Per place: mmsghdr (64) | iovec (16) | sockaddr (32) | control (32).
+ * Per place: mmsghdr (64) | iovec (16) | sockaddr (32) | control (64).
  */
 import { Arena, addressOf } from './arena.ts'
-import { IPPROTO_UDP, MSG_DONTWAIT, UDP_GRO } from './constants.ts'
+import { MSG_DONTWAIT } from './constants.ts'
 import { failure } from './io.ts'
 import { libc } from './libc.ts'
-import { CMSG_LEN, setMsghdr } from './message.ts'
+import { Arrived, setMsghdr } from './message.ts'
 import { setPointer } from './scratch.ts'
 import { type Endpoint, getSockaddr, SOCKADDR6_LEN } from './sockaddr.ts'
 
 const MMSGHDR_LEN = 64
 const IOVEC_LEN = 16
 const SOCKADDR_ROOM = 32
-const CONTROL_ROOM = 32
+const CONTROL_ROOM = 64
 const PLACE_LEN = MMSGHDR_LEN + IOVEC_LEN + SOCKADDR_ROOM + CONTROL_ROOM
 
 // Within mmsghdr: struct msghdr, then how many octets came or went.
@@ -35,7 +35,7 @@ export class Batch {
   readonly len: Int32Array
   /** The room for each datagram that comes. */
   readonly room: Int32Array
-  /** The peer of each, written over with each call. */
+  /** The peer of each, written over with each call; `from` where the socket is asked for it (`tellWhereTo`). */
   readonly peers: readonly Endpoint[]
   /** Octets in one segment of it; 0 when it is a single datagram. */
   readonly segment: Int32Array
@@ -43,6 +43,8 @@ export class Batch {
   readonly flags: Int32Array
   readonly #view: DataView
   readonly #base: number
+  readonly #arrival = new Arrived()
+  readonly #to: readonly Int32Array[]
 
   constructor(most: number) {
     const arena = new Arena(most * PLACE_LEN)
@@ -51,6 +53,7 @@ export class Batch {
     this.len = new Int32Array(most)
     this.room = new Int32Array(most)
     this.peers = Array.from({ length: most }, () => ({ words: new Int32Array(4), port: 0 }))
+    this.#to = Array.from({ length: most }, () => new Int32Array(4))
     this.segment = new Int32Array(most)
     this.flags = new Int32Array(most)
     this.#view = arena.view
@@ -100,17 +103,18 @@ export class Batch {
     const place = i * MMSGHDR_LEN
     this.len[i] = view.getInt32(place + TRANSFERRED, true)
     this.flags[i] = view.getInt32(place + FLAGS, true)
-    this.segment[i] = 0
     if (view.getInt32(place + NAME_LEN, true) > 0) {
       getSockaddr(view, this.#sockaddr(i), this.peers[i]!)
     }
     const control = this.#control(i)
-    if (
-      view.getInt32(place + CONTROL_FIELD_LEN, true) >= CMSG_LEN + 4 &&
-      view.getInt32(control + 8, true) === IPPROTO_UDP &&
-      view.getInt32(control + 12, true) === UDP_GRO
-    ) {
-      this.segment[i] = view.getInt32(control + CMSG_LEN, true)
+    const arrival = this.#arrival
+    arrival.read(view, control, control + view.getInt32(place + CONTROL_FIELD_LEN, true))
+    this.segment[i] = arrival.segment
+    const peer = this.peers[i]!
+    peer.from = undefined
+    if (arrival.hasTo) {
+      peer.from = this.#to[i]!
+      peer.from.set(arrival.to)
     }
   }
 

@@ -10,12 +10,15 @@
  */
 import type { Arena } from './arena.ts'
 import {
+  IP_PKTINFO,
   IP_RECVERR,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_UDP,
+  IPV6_PKTINFO,
   IPV6_RECVERR,
   MSG_ERRQUEUE,
+  UDP_GRO,
   UDP_SEGMENT,
 } from './constants.ts'
 import { failure } from './io.ts'
@@ -29,12 +32,14 @@ import {
   scratch,
   setPointer,
 } from './scratch.ts'
-import { type Endpoint, getSockaddr, SOCKADDR6_LEN } from './sockaddr.ts'
+import { type Endpoint, getSockaddr, isMapped, SOCKADDR6_LEN, setMapped } from './sockaddr.ts'
 
 /** struct cmsghdr, and the alignment of one. */
 export const CMSG_LEN = 16
 const CMSG_ALIGN = 8
 const EXTENDED_ERROR_LEN = 16
+const PKTINFO_LEN = 12
+const PKTINFO6_LEN = 20
 
 /** Writes a struct msghdr at `at`; addresses of 0 are null pointers. */
 export function setMsghdr(
@@ -68,6 +73,63 @@ export function setSegment(view: DataView, at: number, segment: number): number 
   view.setInt32(at + 12, UDP_SEGMENT, true)
   view.setUint16(at + CMSG_LEN, segment, true)
   return CMSG_LEN + CMSG_ALIGN
+}
+
+/**
+ * Writes the control message at `at` that says which of our addresses to send from (ip(7), ipv6(7)); returns its room.
+ *
+ *   struct in_pktinfo   | interface | address | destination |        struct in6_pktinfo   | address | interface |
+ */
+export function setSource(view: DataView, at: number, from: Int32Array, scope: number): number {
+  const info = at + CMSG_LEN
+  view.setInt32(at + 4, 0)
+  if (isMapped(from)) {
+    view.setInt32(at, CMSG_LEN + PKTINFO_LEN, true)
+    view.setInt32(at + 8, IPPROTO_IP, true)
+    view.setInt32(at + 12, IP_PKTINFO, true)
+    view.setInt32(info, 0)
+    view.setInt32(info + 4, from[3]!)
+    view.setInt32(info + 8, 0)
+    return CMSG_LEN + 2 * CMSG_ALIGN
+  }
+  view.setInt32(at, CMSG_LEN + PKTINFO6_LEN, true)
+  view.setInt32(at + 8, IPPROTO_IPV6, true)
+  view.setInt32(at + 12, IPV6_PKTINFO, true)
+  for (let i = 0; i < 4; i++) view.setInt32(info + 4 * i, from[i]!)
+  view.setInt32(info + 16, scope, true)
+  return CMSG_LEN + 3 * CMSG_ALIGN
+}
+
+/** What a datagram that came had with it. Made once and overwritten. */
+export class Arrived {
+  /** UDP_GRO: octets in one segment; 0 when it is a single datagram. */
+  segment = 0
+  /** Which of our addresses it was sent to; true when that is known, and it is one to answer from. */
+  readonly to: Int32Array = new Int32Array(4)
+  hasTo = false
+
+  /** Reads the control messages in [at, end). */
+  read(view: DataView, at: number, end: number): void {
+    this.segment = 0
+    this.hasTo = false
+    while (at + CMSG_LEN <= end) {
+      const len = view.getInt32(at, true)
+      if (len < CMSG_LEN || at + len > end) return
+      this.#take(view, at + CMSG_LEN, view.getInt32(at + 8, true), view.getInt32(at + 12, true))
+      at += Math.ceil(len / CMSG_ALIGN) * CMSG_ALIGN
+    }
+  }
+
+  #take(view: DataView, at: number, level: number, type: number): void {
+    if (level === IPPROTO_UDP && type === UDP_GRO) this.segment = view.getInt32(at, true)
+    else if (level === IPPROTO_IP && type === IP_PKTINFO) {
+      setMapped(this.to, view.getInt32(at + 4))
+      this.hasTo = true
+    } else if (level === IPPROTO_IPV6 && type === IPV6_PKTINFO) {
+      for (let i = 0; i < 4; i++) this.to[i] = view.getInt32(at + 4 * i)
+      this.hasTo = view.getUint8(at) !== 0xff // a group answers nobody
+    }
+  }
 }
 
 /** An error taken from a socket's queue. Made once and overwritten. */

@@ -15,6 +15,8 @@ export interface Endpoint {
   port: number
   /** Of a link-local IPv6 address: the index of its interface. */
   scope?: number
+  /** Which of our addresses it has sent to, and is to be answered from. Without it: the system's choice. */
+  from?: Int32Array | undefined
 }
 
 export const SOCKADDR_LEN = 16
@@ -22,8 +24,18 @@ export const SOCKADDR6_LEN = 28
 
 /** AF_INET for an IPv4-mapped address, else AF_INET6. */
 export function familyOf(endpoint: Endpoint): number {
-  const { words } = endpoint
-  return words[0] === 0 && words[1] === 0 && words[2] === 0xffff ? AF_INET : AF_INET6
+  return isMapped(endpoint.words) ? AF_INET : AF_INET6
+}
+
+export function isMapped(words: Int32Array): boolean {
+  return words[0] === 0 && words[1] === 0 && words[2] === 0xffff
+}
+
+export function setMapped(words: Int32Array, addr: number): void {
+  words[0] = 0
+  words[1] = 0
+  words[2] = 0xffff
+  words[3] = addr
 }
 
 /** Writes the address at `at` and returns its length. */
@@ -52,10 +64,7 @@ export function getSockaddr(view: DataView, at: number, endpoint: Endpoint): boo
   const { words } = endpoint
   const family = view.getUint16(at, true)
   if (family === AF_INET) {
-    words[0] = 0
-    words[1] = 0
-    words[2] = 0xffff
-    words[3] = view.getInt32(at + 4)
+    setMapped(words, view.getInt32(at + 4))
   } else if (family === AF_INET6) {
     words[0] = view.getInt32(at + 8)
     words[1] = view.getInt32(at + 12)

@@ -5,8 +5,13 @@
  */
 import { type Arena, addressOf } from './arena.ts'
 import {
+  AF_INET,
   AF_UNSPEC,
+  IP_PKTINFO,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
   IPPROTO_TCP,
+  IPV6_RECVPKTINFO,
   MSG_NOSIGNAL,
   SHUT_WR,
   SO_ERROR,
@@ -19,9 +24,10 @@ import {
 } from './constants.ts'
 import { failure, readv } from './io.ts'
 import { libc } from './libc.ts'
-import { setMsghdr, setSegment } from './message.ts'
+import { setMsghdr, setSegment, setSource } from './message.ts'
 import {
   CONTROL,
+  fillIovec,
   fillIovecs,
   LENGTH,
   MSGHDR,
@@ -135,7 +141,8 @@ export function sendSegments(
   const { view, base } = scratch()
   const iovecs = fillIovecs(arena, slices)
   const nameLen = setSockaddr(view, SOCKADDR, to)
-  const controlLen = setSegment(view, CONTROL, segment)
+  const segmentLen = setSegment(view, CONTROL, segment)
+  const controlLen = segmentLen + setSourceOf(view, CONTROL + segmentLen, to)
   const [name, control] = [base + SOCKADDR, base + CONTROL]
   setMsghdr(view, MSGHDR, name, nameLen, iovecs, slices.count, control, controlLen)
   for (;;) {
@@ -146,7 +153,34 @@ export function sendSegments(
   }
 }
 
+/** Where the peer is to be answered from a certain address, says so; the room that takes. */
+function setSourceOf(view: DataView, at: number, { from, scope = 0 }: Endpoint): number {
+  return from === undefined ? 0 : setSource(view, at, from, scope)
+}
+
+/** Tells of each datagram that comes to this socket to which of our addresses it was sent (`Endpoint.from`). */
+export function tellWhereTo(fd: number, family: number): number {
+  return family === AF_INET
+    ? setInt(fd, IPPROTO_IP, IP_PKTINFO, 1)
+    : setInt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+}
+
+function sendToFrom(fd: number, arena: Arena, at: number, len: number, to: Endpoint): number {
+  const { view, base } = scratch()
+  const iovec = fillIovec(arena, at, len)
+  const nameLen = setSockaddr(view, SOCKADDR, to)
+  const controlLen = setSourceOf(view, CONTROL, to)
+  setMsghdr(view, MSGHDR, base + SOCKADDR, nameLen, iovec, 1, base + CONTROL, controlLen)
+  for (;;) {
+    const n = libc().sendmsg(fd, base + MSGHDR, MSG_NOSIGNAL)
+    if (n >= 0) return n
+    const failed = failure()
+    if (failed < 0) return failed
+  }
+}
+
 export function sendTo(fd: number, arena: Arena, at: number, len: number, to: Endpoint): number {
+  if (to.from !== undefined) return sendToFrom(fd, arena, at, len, to)
   const { view, base } = scratch()
   const address = addressOf(arena, at, len)
   const addressLen = setSockaddr(view, SOCKADDR, to)

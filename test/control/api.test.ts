@@ -204,3 +204,16 @@ test('a failure to list or to remove is an answer, too', async () => {
 async function fail(): Promise<never> {
   throw new Error('out of order')
 }
+
+test('a row of ports is one forward, which says so', async () => {
+  expect(await add({ ...TCP, count: 10 })).toBe('{"return":{"id":1}}')
+  expect(await add({ ...TCP, host_port: 9000 })).toBe('{"return":{"id":2}}')
+  const [row, port] = JSON.parse(await ask('{"execute":"list_hostfwd"}')).entries
+  expect(row).toMatchObject({ host_port: 8080, guest_port: 80, count: 10 })
+  expect(port).not.toHaveProperty('count')
+  for (const count of [0, 1.5, '2', 65_536 - 8080 + 1]) {
+    expect(await error(add({ ...TCP, count }))).toMatch(
+      'add_hostfwd: bad arguments.count: must be an integer from 1 to 57456, not ',
+    )
+  }
+})

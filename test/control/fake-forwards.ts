@@ -1,16 +1,19 @@
 /** Forwards that are only a list: a host port is taken when a forward has it. */
-import type { Forward, Forwards } from '../../src/engine/types.ts'
+import type { Forward, ForwardRequest, Forwards } from '../../src/engine/types.ts'
 
 export class FakeForwards implements Forwards {
   entries: Forward[] = []
   #lastId = 0
 
-  async add(wanted: Omit<Forward, 'id'>): Promise<Forward> {
+  async add(wanted: ForwardRequest): Promise<Forward> {
     const { proto, hostAddr, hostPort, guestAddr } = wanted
     if (this.entries.some((entry) => entry.proto === proto && entry.hostPort === hostPort)) {
       throw new Error(`cannot listen on ${hostAddr}:${hostPort}: EADDRINUSE`)
     }
-    const forward = { ...wanted, id: ++this.#lastId, guestAddr: guestAddr || '10.0.2.100' }
+    const forward = {
+      ...{ count: 1, ...wanted },
+      ...{ id: ++this.#lastId, guestAddr: guestAddr || '10.0.2.100' },
+    }
     this.entries.push(forward)
     return forward
   }

@@ -1,6 +1,7 @@
 /** Published ports: from the host into the container. */
-import { expect, test } from 'vitest'
-import { GATEWAY, HOST_ADDRESS, inWorlds, peer } from './lab.ts'
+import { describe, expect, test } from 'vitest'
+import type { Kit } from '../../src/lab/agent.ts'
+import { GATEWAY, HOST_ADDRESS, has, inWorlds, peer } from './lab.ts'
 import { eventually, openDescriptors } from './proc.ts'
 import * as tasks from './tasks.ts'
 
@@ -184,4 +185,101 @@ inWorlds((lab) => {
     expect(guest.received).toBe(host.sent)
     expect(host.received).toBe(guest.sent)
   })
+
+  // slirp4netns takes 10.0.2.0/24 for its own, and answers nobody there.
+  test.skipIf(peer || !has('ip'))(
+    "a client at an address of the guest's own subnet appears as the gateway",
+    async () => {
+      const address = '10.0.2.77'
+      const added = await lab.host.execute(['ip', 'addr', 'add', `${address}/32`, 'dev', 'lo'])
+      expect(added).toMatchObject({ status: 0, stderr: '' })
+      const tcp = await publish(await lab.guest.run(tasks.serveText, 'from inside', '0.0.0.0'))
+      const page = await lab.host.run(tasks.fetchText, { host: address, port: tcp })
+      expect(page).toEqual({ text: 'from inside', client: GATEWAY })
+      const udp = await publish(await lab.guest.run(tasks.serveUdpEcho, '0.0.0.0'), 'udp')
+      const answer = await lab.host.run(tasks.exchangeUdp, { host: address, port: udp })
+      expect(answer).toMatchObject({ outcome: 'answer', equal: true })
+      await lab.host.execute(['ip', 'addr', 'del', `${address}/32`, 'dev', 'lo'])
+    },
+  )
+
+  // slirp4netns loses those on the loopback after one from elsewhere.
+  test.skipIf(peer)('of many clients of one UDP port each has its own answers', async () => {
+    const port = await publish(await lab.guest.run(tasks.serveUdpEcho, '0.0.0.0'), 'udp')
+    const clients = Array.from(
+      { length: 30 },
+      (_, n) => [HOST_ADDRESS, '127.0.0.1', '127.0.0.9'][n % 3]!,
+    )
+    const ask = (host: string) => lab.host.run(tasks.exchangeUdp, { host, port }, 500)
+    for (let round = 0; round < 2; round++) {
+      const answers = await Promise.all(clients.map(ask))
+      expect(answers.map(({ outcome, equal }) => outcome === 'answer' && equal)).toEqual(
+        clients.map(() => true),
+      )
+    }
+  })
+
+  test('a port below 1024 is refused to who may not have it, with the name of the setting', async () => {
+    const { daemon } = await lab.attach({ as: 'plain' })
+    const reason = peer
+      ? 'slirp_add_hostfwd failed'
+      : 'cannot listen on 0.0.0.0 port 81 (see net.ipv4.ip_unprivileged_port_start): EACCES'
+    for (const proto of ['tcp', 'udp'] as const) {
+      await expect(daemon.forward({ proto, hostPort: 81, guestPort: 80 })).rejects.toThrow(reason)
+    }
+  })
+
+  describe.skipIf(peer)('a row of ports', () => {
+    const COUNT = 20
+    const request = (proto: string, first: number, guestPort: number) => ({
+      execute: 'add_hostfwd',
+      arguments: { proto, host_port: first, guest_port: guestPort, count: COUNT },
+    })
+
+    test('leads each to its own, TCP and UDP, and is free again as a whole', async () => {
+      const { guest, daemon } = await lab.attach()
+      const first = 31_000
+      await guest.run(serveRow, first, COUNT)
+      for (const proto of ['tcp', 'udp']) {
+        expect(await daemon.api(request(proto, first + 500, first))).toHaveProperty('return.id')
+      }
+      for (const n of [0, 7, COUNT - 1]) {
+        const there = { host: HOST_ADDRESS, port: first + 500 + n }
+        expect((await lab.host.run(tasks.exchange, there, '')).trim()).toBe(`tcp ${first + n}`)
+        expect(await lab.host.run(tasks.askUdpPorts, there.host, [there.port])).toEqual([
+          `udp ${first + n}`,
+        ])
+      }
+      const before = openDescriptors(daemon.pid)
+      await daemon.api({ execute: 'remove_hostfwd', arguments: { id: 1 } })
+      // That of the request goes a moment later.
+      await expect.poll(() => openDescriptors(daemon.pid)).toBeLessThanOrEqual(before - COUNT)
+      expect(await daemon.api(request('tcp', first + 500, first))).toHaveProperty('return.id')
+    })
+
+    test('of which one is taken is not published at all', async () => {
+      const { daemon } = await lab.attach()
+      const first = 31_600
+      const taken = await lab.host.run(tasks.serveEcho, '0.0.0.0', first + 9)
+      expect(JSON.stringify(await daemon.api(request('tcp', first, first)))).toContain(
+        `cannot listen on 0.0.0.0 port ${taken}: EADDRINUSE`,
+      )
+      expect(await daemon.api({ execute: 'list_hostfwd' })).toMatchObject({ entries: [] })
+      await daemon.forward({ hostPort: first, guestPort: first })
+    })
+  })
 })
+
+/** Servers at so many ports in a row, which say which one they are. */
+async function serveRow({ net, dgram, listen, bind }: Kit, first: number, count: number) {
+  for (let port = first; port < first + count; port++) {
+    await listen(
+      net.createServer((socket) => socket.end(`tcp ${port}\n`)),
+      '0.0.0.0',
+      port,
+    )
+    const socket = dgram.createSocket('udp4')
+    socket.on('message', (_, from) => socket.send(`udp ${port}`, from.port, from.address))
+    await bind(socket, '0.0.0.0', port)
+  }
+}

@@ -2,8 +2,8 @@
 import { beforeEach, expect, test } from 'vitest'
 import { addressesOf, slaacAddress } from '../../src/engine/addresses.ts'
 import { ForwardTable, type GuestAddresses } from '../../src/engine/forward-table.ts'
-import type { Forward } from '../../src/engine/types.ts'
-import type { ForwardPlan } from '../../src/nat/forwards.ts'
+import type { Forward, ForwardRequest } from '../../src/engine/types.ts'
+import type { Forwarder, ForwardPlan } from '../../src/nat/forwards.ts'
 import type { Nat } from '../../src/nat/nat.ts'
 import { format, parse, parseMac } from '../../src/stack/wire/address.ts'
 
@@ -13,19 +13,28 @@ const words = (text: string): Int32Array => {
   return into
 }
 
+const TAKEN = 9000
 const MAC = parseMac('02:11:aa:bb:cc:dd')!
 let plans: [proto: string, plan: ForwardPlan][] = []
+/** Ports of the host that are published. */
+let open: number[] = []
 beforeEach(() => {
   plans = []
+  open = []
 })
 
 function table(guests: Partial<GuestAddresses> = {}): ForwardTable {
   const nat = {
     forward(proto: 'tcp' | 'udp', plan: ForwardPlan) {
+      if (plan.at.port === TAKEN) throw new Error(`port ${TAKEN} is taken`)
       plans.push([proto, plan])
-      return { bound: { words: plan.at.words, port: plan.at.port || 40_000 } }
+      const bound = { words: plan.at.words, port: plan.at.port || 40_000 }
+      open.push(bound.port)
+      return { bound }
     },
-    unforward() {},
+    unforward({ bound }: Forwarder) {
+      open = open.filter((port) => port !== bound.port)
+    },
   }
   const ipv4 = addressesOf(0x0a000200, 24)
   const prefix6 = words('fd00::')
@@ -33,7 +42,7 @@ function table(guests: Partial<GuestAddresses> = {}): ForwardTable {
   return new ForwardTable(nat as unknown as Nat, { ipv4, prefix6, guest6, ...guests })
 }
 
-const wanted = (more: Partial<Forward>): Omit<Forward, 'id'> => ({
+const wanted = (more: Partial<Forward>): ForwardRequest => ({
   proto: 'tcp',
   hostAddr: '0.0.0.0',
   hostPort: 8080,
@@ -98,4 +107,34 @@ test('without IPv6, or without a MAC that is known, there is no address to lead 
   expect(() => table(without).add(tcp6)).toThrow('IPv6 is not enabled')
   expect(() => table(without).add(wanted({ guestAddr: 'fd00::7' }))).toThrow('not in the subnet')
   expect(() => table({ guest6: () => undefined }).add(tcp6)).toThrow('MAC address is not known')
+})
+
+test('a row of ports is one forward, each port leads to its own, and all are removed together', () => {
+  const forwards = table()
+  const row = forwards.add(wanted({ hostPort: 8000, guestPort: 80, count: 3 }))
+  expect(row).toMatchObject({ id: 1, hostPort: 8000, guestPort: 80, count: 3 })
+  const ports = plans.map(([, { at, guest }]) => [at.port, guest.port])
+  expect(ports).toEqual([
+    [8000, 80],
+    [8001, 81],
+    [8002, 82],
+  ])
+  expect(forwards.list()).toEqual([row])
+  expect(forwards.remove(1)).toBe(true)
+  expect(open).toEqual([])
+})
+
+test('of a row in which one port is taken, none is published', () => {
+  const forwards = table()
+  const row = wanted({ hostPort: TAKEN - 2, count: 5 })
+  expect(() => forwards.add(row)).toThrow(`port ${TAKEN} is taken`)
+  expect([open, forwards.list()]).toEqual([[], []])
+  expect(forwards.add(wanted({}))).toMatchObject({ id: 1, count: 1 })
+})
+
+test('a row of any free ports cannot be had', () => {
+  expect(() => table().add(wanted({ hostPort: 0, count: 2 }))).toThrow(
+    'a row of ports needs its first',
+  )
+  expect(table().add(wanted({ hostPort: 0, count: 1 })).hostPort).toBe(40_000)
 })

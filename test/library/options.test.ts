@@ -206,6 +206,14 @@ const FORWARD: Row[] = [
   ['a port in text', { guestPort: '80' }, TypeError, 'options.guestPort'],
   ['port -1 of the host', { guestPort: 1, hostPort: -1 }, RangeError, 'options.hostPort'],
   ['half a port', { guestPort: 1, hostPort: 0.5 }, RangeError, 'options.hostPort'],
+  ['no ports', { guestPort: 1, hostPort: 1, count: 0 }, RangeError, 'options.count'],
+  [
+    'more ports than there are',
+    { guestPort: 65_534, hostPort: 8000, count: 3 },
+    RangeError,
+    'options.count must be an integer from 1 to 2, not 3',
+  ],
+  ['a row of any ports', { guestPort: 1, count: 2 }, RangeError, 'options.hostPort must not be 0'],
   ['sctp', { guestPort: 1, proto: 'sctp' }, RangeError, "options.proto must be 'tcp' or 'udp' or"],
   ['protocol 6', { guestPort: 1, proto: 6 }, TypeError, 'options.proto'],
   ['a name', { guestPort: 1, hostAddress: 'localhost' }, RangeError, 'options.hostAddress'],
@@ -270,6 +278,7 @@ test('the defaults are the safe ones', () => {
     hostPort: 0,
     guestAddr: '',
     guestPort: 80,
+    count: 1,
   })
 })
 
@@ -300,6 +309,7 @@ describe('with ipv6', () => {
         hostPort: 0,
         guestAddr: '',
         guestPort: 80,
+        count: 1,
       })
     }
   })

@@ -68,3 +68,17 @@ test('clients of IPv6 are told apart by address, port and interface', () => {
   expect(ports[1]![0]).not.toBe(5000)
   expect(ports[1]![1]).toBe(2)
 })
+
+test('a client is answered from the address that it asked last', () => {
+  const clients = new UdpClients(4)
+  const key = () => shownAs(LAN, 5000)
+  const [first, second] = [Int32Array.of(0, 0, 0xffff, 1), Int32Array.of(0, 0, 0xffff, 2)]
+  const from = first.slice()
+  clients.hear({ ...at(LAN, 5000), from }, key())
+  from.fill(0)
+  expect(clients.find(key())?.from).toEqual(first)
+  clients.hear({ ...at(LAN, 5000), from: second }, key())
+  expect(clients.find(key())?.from).toEqual(second)
+  clients.hear(at(LAN, 5001), shownAs(LAN, 5001))
+  expect(clients.find(shownAs(LAN, 5001))?.from).toBeUndefined()
+})

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { Slices } from '../../src/stack/slices.ts'
+import { parse } from '../../src/stack/wire/address.ts'
 import { Arena } from '../../src/sys/arena.ts'
 import { Batch } from '../../src/sys/batch.ts'
 import * as c from '../../src/sys/constants.ts'
@@ -11,6 +12,11 @@ import * as socket from '../../src/sys/socket.ts'
 const LOCALHOST = 0x7f000001
 const v4 = (port = 0) => ({ words: Int32Array.of(0, 0, 0xffff, LOCALHOST), port })
 const v6 = (port = 0) => ({ words: Int32Array.of(0, 0, 0, 1), port })
+const words = (text: string): Int32Array => {
+  const into = new Int32Array(4)
+  expect(parse(text, into)).toBe(true)
+  return into
+}
 const nobody = () => ({ words: Int32Array.of(1, 2, 3, 4), port: 5 })
 
 const fds: number[] = []
@@ -206,3 +212,43 @@ test('what the kernel refuses is -errno', () => {
   expect(socket.getError(-1)).toBe(-c.EBADF)
   expect(socket.shutdownWrite(second)).toBe(-c.ENOTCONN)
 })
+
+test.each([
+  ['IPv4', c.AF_INET, '0.0.0.0', '127.0.0.9'],
+  ['IPv4 at a socket of both', c.AF_INET6, '::', '127.0.0.9'],
+  ['IPv6', c.AF_INET6, '::', '::1'],
+])(
+  'a datagram over %s tells where it went to, and is answered from there',
+  (_, family, any, asked) => {
+    const arena = new Arena(8192)
+    const server = opened(socket.socket(family, c.SOCK_DGRAM))
+    socket.setInt(server, c.IPPROTO_IPV6, c.IPV6_V6ONLY, 0)
+    expect(socket.bind(server, { words: words(any), port: 0 })).toBe(0)
+    expect(socket.tellWhereTo(server, family)).toBe(0)
+    const at = nobody()
+    socket.localEndpoint(server, at)
+    const there = { words: words(asked), port: at.port }
+    // Connected: what comes from another address is not for this one.
+    const client = opened(socket.socket(socket.familyOf(there), c.SOCK_DGRAM))
+    expect(socket.connect(client, there)).toBe(0)
+    arena.bytes.fill(7, 0, 2500)
+    expect(socket.send(client, arena, 0, 100)).toBe(100)
+
+    awaits(server, c.EPOLLIN)
+    const batch = new Batch(1)
+    batch.at[0] = 4096
+    batch.room[0] = 4096
+    expect(batch.receive(server, arena)).toBe(1)
+    const [peer] = batch.peers
+    expect(peer?.from).toEqual(words(asked))
+    expect(socket.sendTo(server, arena, 0, 1000, peer!)).toBe(1000)
+    awaits(client, c.EPOLLIN)
+    expect(socket.recv(client, arena, 4096, 4096)).toBe(1000)
+    const rest = new Slices(1)
+    rest.push(0, 2500)
+    expect(socket.sendSegments(server, arena, rest, 1000, peer!)).toBe(2500)
+    awaits(client, c.EPOLLIN)
+    const lengths = [1, 2, 3].map(() => socket.recv(client, arena, 4096, 4096))
+    expect(lengths).toEqual([1000, 1000, 500])
+  },
+)

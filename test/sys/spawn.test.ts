@@ -11,8 +11,8 @@ const shell = (script: string, descriptors: number[] = []): Child =>
   new Child({ file: 'sh', args: ['-c', script, 'name'], environment, descriptors })
 
 test('a child says its lines, sees its environment, and no more of ours than any child', async () => {
-  const script = 'echo "$GREETING $0" /proc/self/fd/*; cat'
-  const child = shell(script)
+  const script = 'echo "$GREETING $0" /proc/self/fd/*'
+  const child = shell(`${script}; sleep 60`)
   const other = spawnSync('sh', ['-c', script, 'name'], { env: environment, encoding: 'utf8' })
   expect(await child.line()).toBe(other.stdout.trim())
   expect(other.stdout).toMatch(/^hello name /)
