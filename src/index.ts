@@ -18,6 +18,12 @@ export type {
   Warning,
 } from './engine/types.ts'
 export type { Capture, CaptureOptions } from './library/capture.ts'
+export type {
+  BindOptions,
+  ConnectOptions,
+  ListenOptions,
+  StreamOptions,
+} from './library/endpoint-options.ts'
 export type { NetworkEvents } from './library/events.ts'
 export { attach, type Forward, type Forwards, type Network } from './library/network.ts'
 export type {
@@ -27,3 +33,10 @@ export type {
   LimitOptions,
   Target,
 } from './library/options.ts'
+export type { NetworkServer, NetworkServerEvents } from './library/server.ts'
+export type { NetworkSocket } from './library/socket.ts'
+export type {
+  DatagramInfo,
+  NetworkUdpSocket,
+  NetworkUdpSocketEvents,
+} from './library/udp-socket.ts'

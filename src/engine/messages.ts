@@ -7,6 +7,7 @@
  *   Request, then one to the eventfd (it sleeps)    →
  *                                                   ←    'answer' or 'refusal', with the same id
  *                                                   ←    'happened', what was asked for by 'observe'
+ *   one to the eventfd: look at the rings         ⇄    'rung'
  *   flags[STOP] = 1, then one to the eventfd        →
  *                                                   ←    'ended', then the thread ends
  *
@@ -17,6 +18,7 @@ import type {
   CaptureOptions,
   CaptureResult,
   Ending,
+  EndpointOptions,
   Forward,
   ForwardRequest,
   Happening,
@@ -55,6 +57,10 @@ export interface Commands {
   /** Answers the capture's id. */
   capture(options: CaptureOptions): number
   stopCapture(id: number): CaptureResult | undefined
+  /** The memory of ring.ts, before anything is asked of endpoints. */
+  useRings(rings: SharedArrayBuffer): void
+  listen(options: EndpointOptions): { id: number; port: number }
+  unlisten(id: number): boolean
 }
 
 export interface Request {
@@ -68,6 +74,7 @@ export type Report =
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly failure: Failure }
   | { readonly kind: 'happened'; readonly happenings: readonly Happening[] }
+  | { readonly kind: 'rung' }
   | { readonly kind: 'ended'; readonly reason: Ending['reason']; readonly failure?: Failure }
 
 /** An error on its way. Cloning keeps its class, message, stack and cause, and loses Node's fields. */

@@ -8,6 +8,7 @@ import type { OutboundAddresses } from '../nat/outbound.ts'
 import { type Handler, Reactor } from '../nat/reactor.ts'
 import { Arrival } from '../stack/link.ts'
 import { OVERHEAD, Stack } from '../stack/stack.ts'
+import { mapped } from '../stack/wire/address.ts'
 import { Arena } from '../sys/arena.ts'
 import { EBADFD, ECONNRESET, EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
@@ -17,6 +18,7 @@ import { macAddressOf } from '../tap/configure.ts'
 import { Tap } from '../tap/tap.ts'
 import { ipv6Subnet, type SubnetAddresses, slaacAddress } from './addresses.ts'
 import { Captures } from './captures.ts'
+import { EndpointPlane } from './endpoint-plane.ts'
 import { ForwardTable } from './forward-table.ts'
 import { type Limits, limitsOf, MIN_MTU } from './limits.ts'
 import { statsOf } from './stats.ts'
@@ -50,6 +52,10 @@ export class DataPlane implements Handler {
   readonly nat: Nat
   readonly forwards: ForwardTable
   readonly tapFd: number
+  /** Once there are rings. */
+  endpoints: EndpointPlane | undefined
+  readonly #arena: Arena
+  readonly #gateways: { gateway: Int32Array; gateway6: Int32Array | undefined }
   readonly #tap: Tap
   readonly captures: Captures
   readonly #warnings = new Warnings()
@@ -70,6 +76,10 @@ export class DataPlane implements Handler {
     const ipv6 = options.ipv6 ? ipv6Subnet(options.dns) : undefined
     const limits = limitsOf(options.limits ?? {}, descriptorLimit())
     const arena = new Arena(SLOTS + OVERHEAD + limits.memory)
+    this.#arena = arena
+    const gateway = new Int32Array(4)
+    mapped(addresses.gateway, gateway)
+    this.#gateways = { gateway, gateway6: ipv6?.gateway }
     this.reactor = new Reactor()
     this.#onGone = onGone
     this.tapFd = attached.fd
@@ -140,12 +150,15 @@ export class DataPlane implements Handler {
 
   /** Waits for events, until `limit` at the latest, and does what they ask for. */
   turn(limit: number): void {
-    const { reactor, stack, nat } = this
-    reactor.turn(Math.min(stack.deadline(), nat.deadline(), limit))
+    const { reactor, stack, nat, endpoints } = this
+    const deadline = Math.min(stack.deadline(), nat.deadline(), endpoints?.deadline() ?? Infinity)
+    reactor.turn(Math.min(deadline, limit))
     const { now } = reactor
     if (stack.deadline() <= now) stack.timeout(now)
     if (nat.deadline() <= now) nat.timeout(now)
+    endpoints?.timeout(now)
     stack.flush(now)
+    endpoints?.flush()
     this.captures.flush()
     this.#warnings.check(now, this.#stats)
   }
@@ -178,6 +191,13 @@ export class DataPlane implements Handler {
     this.#tap.reuse()
   }
 
+  /** From now on the program may have endpoints; `wake` makes its thread look at the rings. */
+  useRings(rings: SharedArrayBuffer, wake: () => void): void {
+    const { reactor, stack, nat } = this
+    const parts = { arena: this.#arena, reactor, stack, nat, ...this.#gateways }
+    this.endpoints = new EndpointPlane(parts, rings, wake)
+  }
+
   /** What was counted until now. */
   stats(): Stats {
     return statsOf(this.stack, this.nat, this.#tap.counters)
@@ -200,6 +220,7 @@ export class DataPlane implements Handler {
 
   close(): void {
     this.nat.destroy()
+    this.endpoints?.close()
     this.captures.close()
     this.reactor.remove(this)
     this.#tap.close()

@@ -89,6 +89,18 @@ export interface Forwards {
   remove(id: number): Promise<boolean>
 }
 
+/** A port of the program itself on the container's network. Checked, but for whether the port is free. */
+export interface EndpointOptions {
+  readonly proto: 'tcp' | 'udp'
+  readonly address: string
+  /** 0 is any that is free. */
+  readonly port: number
+  /** Asked for by this name, the name server's address answers with the address. In lower case. */
+  readonly name: string | undefined
+  /** Octets that may be under way to a connection's stream, each way. */
+  readonly window: number
+}
+
 /** The addresses that follow from the CIDR, in text form. */
 export interface Addresses {
   readonly network: string

@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads'
 import * as io from '../sys/io.ts'
 import { addressesOf, formatAddresses } from './addresses.ts'
 import { SlipwayError } from './errors.ts'
+import { type Acceptor, Exchange } from './exchange.ts'
 import {
   type Commands,
   errorOf,
@@ -20,11 +21,13 @@ import {
   STOP,
   type Start,
 } from './messages.ts'
+import { createRings } from './ring.ts'
 import type {
   Addresses,
   CaptureOptions,
   CaptureResult,
   Ending,
+  EndpointOptions,
   Forwards,
   Happening,
   Interest,
@@ -74,10 +77,15 @@ export class WorkerNetwork {
   readonly closed: Promise<Ending>
   /** Called with what `observe` asked for. */
   onHappening: ((happening: Happening) => void) | undefined
+  /** Called once when it is over, before `closed` resolves. */
+  onEnded: ((ending: Ending) => void) | undefined
   readonly #worker: Worker
   readonly #wakeFd: number
   readonly #flags = new Int32Array(new SharedArrayBuffer(8))
   readonly #waiting = new Map<number, Waiting>()
+  #exchange: Exchange | undefined
+  /** Connections of endpoints that keep the program alive. */
+  #holders = 0
   #lastId = 0
   #isStopped = false
   #isReferenced = true
@@ -139,6 +147,40 @@ export class WorkerNetwork {
     return this.#ask('stopCapture', id)
   }
 
+  /** The way to endpoints: made when it is asked for first, and `acceptor` is for good. */
+  exchange(acceptor: Acceptor): Exchange {
+    if (this.#isStopped || this.#ending) throw this.#gone()
+    if (this.#exchange === undefined) {
+      const rings = createRings()
+      this.#ask('useRings', rings).catch(() => {}) // the network has ended, and whoever comes next learns of it
+      this.#exchange = new Exchange(rings, acceptor, () => this.#wake())
+    }
+    return this.#exchange
+  }
+
+  listen(options: EndpointOptions): Promise<{ id: number; port: number }> {
+    return this.#ask('listen', options)
+  }
+
+  unlisten(id: number): Promise<boolean> {
+    return this.#ask('unlisten', id)
+  }
+
+  /** Keeps the program alive, whatever was said about the network itself, until `letGo` was called as often. */
+  hold(): void {
+    this.#holders++
+    this.#keepAlive()
+  }
+
+  letGo(): void {
+    this.#holders--
+    this.#keepAlive()
+  }
+
+  #wake(): void {
+    if (!this.#isStopped) io.eventfdSignal(this.#wakeFd)
+  }
+
   #ask<Name extends keyof Commands>(
     name: Name,
     ...args: Parameters<Commands[Name]>
@@ -158,6 +200,8 @@ export class WorkerNetwork {
       if (!this.#isStopped) this.#settleStart.resolve()
     } else if (report.kind === 'happened') {
       for (const happening of report.happenings) this.onHappening?.(happening)
+    } else if (report.kind === 'rung') {
+      this.#exchange?.look()
     } else if (report.kind === 'ended') {
       const { reason, failure } = report
       this.#ending ??= failure === undefined ? { reason } : { reason, error: errorOf(failure) }
@@ -205,7 +249,8 @@ export class WorkerNetwork {
 
   /** The program does not end while somebody waits for us, whatever was said about the network itself. */
   #keepAlive(): void {
-    if (this.#isReferenced || this.#isStopped || this.#waiting.size > 0) this.#worker.ref()
+    const isNeeded = this.#waiting.size > 0 || this.#holders > 0
+    if (this.#isReferenced || this.#isStopped || isNeeded) this.#worker.ref()
     else this.#worker.unref()
   }
 
@@ -218,6 +263,8 @@ export class WorkerNetwork {
     io.close(this.#wakeFd)
     for (const { reject } of this.#waiting.values()) reject(this.#gone())
     this.#waiting.clear()
+    this.#exchange?.close()
+    this.onEnded?.(this.#ending)
     // Of these the first counts: a network that was ready does not reject any more.
     this.#settleStart.reject(this.#ending.error ?? this.#gone())
     this.#resolveClosed(this.#ending)

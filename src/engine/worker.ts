@@ -82,6 +82,9 @@ function serve(plane: DataPlane): void {
     capture: (options) => plane.captures.start(options),
     stopCapture: (id) => plane.captures.stop(id),
     observe: (interest) => plane.observe(observer, interest),
+    useRings: (rings) => plane.useRings(rings, () => report({ kind: 'rung' })),
+    listen: (options) => plane.endpoints!.listen(options),
+    unlisten: (id) => plane.endpoints!.unlisten(id),
   }
   const alarm: Handler = {
     token: -1,
@@ -90,7 +93,7 @@ function serve(plane: DataPlane): void {
       io.eventfdDrain(wakeFd)
       for (;;) {
         const received = receiveMessageOnPort(port)
-        if (received === undefined) return
+        if (received === undefined) return plane.endpoints?.look()
         report(answer(commands, received.message))
       }
     },

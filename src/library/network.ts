@@ -10,6 +10,8 @@ import type {
 } from '../engine/types.ts'
 import { startWorkerNetwork, type WorkerNetwork } from '../engine/worker-network.ts'
 import { type Capture, type CaptureOptions, LibraryCapture, readCaptureOptions } from './capture.ts'
+import type { BindOptions, ConnectOptions, ListenOptions } from './endpoint-options.ts'
+import { Endpoints } from './endpoints.ts'
 import { Events, type Listener, type NetworkEvents, type Subject } from './events.ts'
 import {
   type AttachOptions,
@@ -18,6 +20,9 @@ import {
   readForwardId,
   readForwardOptions,
 } from './options.ts'
+import type { NetworkServer } from './server.ts'
+import type { NetworkSocket } from './socket.ts'
+import type { NetworkUdpSocket } from './udp-socket.ts'
 
 /** A port of the host that leads to a port of the container. */
 export interface Forward {
@@ -56,6 +61,21 @@ export interface Network extends Subject {
   stats(): Promise<Stats>
   /** Writes all frames from now on to a file, as pcapng. Rejects with the system's error when it cannot be had. */
   capture(options: CaptureOptions): Promise<Capture>
+  /**
+   * Listens on the container's network itself, without a port of the host. Each connection is a stream, which
+   * `http.createServer()` takes, too: `(socket) => httpServer.emit('connection', socket)`. Rejects with `EADDRINUSE` when the port is taken.
+   */
+  listen(
+    options: ListenOptions,
+    onConnection?: (socket: NetworkSocket) => void,
+  ): Promise<NetworkServer>
+  /**
+   * Dials into the container, from the gateway's address. Resolves to a stream when it has answered; rejects with `ECONNREFUSED`,
+   * `ETIMEDOUT`, `EHOSTUNREACH`, `ERR_NO_GUEST` or the signal's reason.
+   */
+  connect(options: ConnectOptions): Promise<NetworkSocket>
+  /** Takes a UDP port on the container's network. Rejects with `EADDRINUSE`. */
+  bind(options?: BindOptions): Promise<NetworkUdpSocket>
   /** Keep the program alive as long as the network is there (the default). */
   ref(): this
   /** Let the program end though the network is there. */
@@ -106,12 +126,14 @@ class LibraryNetwork implements Network {
   readonly closed: Promise<Ending>
   readonly #engine: WorkerNetwork
   readonly #events: Events
+  readonly #endpoints: Endpoints
 
   constructor(engine: WorkerNetwork, options: NetworkOptions) {
     this.#engine = engine
     this.addresses = engine.addresses
     this.closed = engine.closed
     this.#events = new Events(engine)
+    this.#endpoints = new Endpoints(engine, options)
     const { forwards } = engine
     const remove = async (id: number) => forwards.remove(readForwardId(id))
     this.forwards = {
@@ -129,6 +151,21 @@ class LibraryNetwork implements Network {
 
   async capture(options: CaptureOptions): Promise<Capture> {
     return new LibraryCapture(this.#engine, await this.#engine.capture(readCaptureOptions(options)))
+  }
+
+  listen(
+    options: ListenOptions,
+    onConnection?: (socket: NetworkSocket) => void,
+  ): Promise<NetworkServer> {
+    return this.#endpoints.listen(options, onConnection)
+  }
+
+  connect(options: ConnectOptions): Promise<NetworkSocket> {
+    return this.#endpoints.connect(options)
+  }
+
+  bind(options: BindOptions = {}): Promise<NetworkUdpSocket> {
+    return this.#endpoints.bind(options)
   }
 
   on<Name extends keyof NetworkEvents>(name: Name, listener: Listener<Name>): this {

@@ -433,7 +433,7 @@ function readCidr(given: unknown): NetworkOptions['cidr'] {
   return { network, prefix }
 }
 
-function readSignal(given: unknown): AbortSignal | undefined {
+export function readSignal(given: unknown): AbortSignal | undefined {
   if (given === undefined || given instanceof AbortSignal) return given
   throw wrong(given, 'options.signal', 'an AbortSignal', false)
 }

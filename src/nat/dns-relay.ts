@@ -19,11 +19,14 @@ import { type Host, isForDns } from './host.ts'
 export class DnsRelay {
   readonly asker: DnsAsker
   readonly #host: Host
+  /** A place for an answer of our own. */
+  readonly #at: number
   readonly #questions = new Map<string, GuestQuestion>()
 
   /** `batch` is borrowed for each receive. */
   constructor(host: Host, batch: Batch) {
     this.#host = host
+    this.#at = host.arena.reserve(MAX_QUESTION)
     this.asker = new DnsAsker(host, batch)
   }
 
@@ -37,6 +40,7 @@ export class DnsRelay {
       stack.counters.drop.dnsMalformed++
       return true
     }
+    if (this.#answerOurselves(datagram)) return true
     const name = `${nameOf(key, true)} ${dns.id(arena.view, at)}`
     const octets = arena.bytes.slice(at, at + len)
     const known = this.#questions.get(name)
@@ -52,6 +56,17 @@ export class DnsRelay {
     }
     this.#questions.set(name, question)
     question.question = this.asker.ask(question.key, octets, question)
+    return true
+  }
+
+  /** Is it about a name of the program's own? */
+  #answerOurselves({ key, at, len, neighbour }: Datagram): boolean {
+    const { names, arena, stack, reactor } = this.#host
+    if (names.isEmpty) return false
+    arena.bytes.copyWithin(this.#at, at, at + len)
+    const end = names.answer(arena.view, this.#at, this.#at + len, this.#at + dns.UDP_LEN)
+    if (end < 0) return false
+    stack.transmitter.sendUdp(key, neighbour, this.#at, end - this.#at, reactor.now)
     return true
   }
 

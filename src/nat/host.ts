@@ -13,6 +13,7 @@ import type { Endpoint } from '../sys/socket.ts'
 import type { FlowJournal } from './flow-journal.ts'
 import type { HostErrors } from './host-errors.ts'
 import type { KeepAliveOption } from './keep-alive.ts'
+import type { Names } from './names.ts'
 import type { OutboundAddresses } from './outbound.ts'
 import type { Splicing } from './pipes.ts'
 import type { Reactor } from './reactor.ts'
@@ -79,6 +80,7 @@ export interface Host {
   readonly stack: Stack
   readonly options: NatOptions
   readonly resolvers: Resolvers
+  readonly names: Names
   readonly errors: HostErrors
   readonly counters: NatCounters
   readonly journal: FlowJournal

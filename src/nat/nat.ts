@@ -11,17 +11,24 @@ import { DhcpResponder } from './dhcp-responder.ts'
 import { Dhcpv6Responder } from './dhcpv6-responder.ts'
 import { DnsRelay } from './dns-relay.ts'
 import { EchoFlows } from './echo-flow.ts'
+import { Endpoints } from './endpoints.ts'
 import { FlowJournal } from './flow-journal.ts'
 import { type Forwarder, type ForwardPlan, TcpForward, UdpForward } from './forwards.ts'
 import { GuestSockets } from './guest-sockets.ts'
 import type { Host, NatCounters, NatOptions } from './host.ts'
 import { HostErrors } from './host-errors.ts'
+import { Names } from './names.ts'
 import { Pipes } from './pipes.ts'
 import type { Reactor } from './reactor.ts'
 import { Resolvers } from './resolvers.ts'
 import { TcpFlow } from './tcp-flow.ts'
 import { UdpBurst } from './udp-burst.ts'
 import { UdpFlows } from './udp-flow.ts'
+
+/** Whose a connection is: a flow to the host, or an endpoint's. */
+interface FlowUser {
+  destroy(): void
+}
 
 /** Slices of one read into, or one write from, a queue of a connection. */
 const MAX_SLICES = 32
@@ -40,6 +47,9 @@ export class Nat implements Upper {
     resources: 0,
   }
   readonly journal: FlowJournal = new FlowJournal()
+  /** What the program has on the container's network itself. */
+  readonly endpoints: Endpoints
+  readonly names: Names = new Names()
   readonly #host: Host
   readonly #dhcp: DhcpResponder
   readonly #dhcpv6: Dhcpv6Responder
@@ -61,6 +71,7 @@ export class Nat implements Upper {
       errors: new HostErrors({ arena, reactor, options, stack }),
       orphans: new Set(),
       resolvers: new Resolvers(),
+      names: this.names,
       slices: new Slices(MAX_SLICES),
       splicing: options.guestSockets && {
         sockets: new GuestSockets(options.guestSockets),
@@ -68,6 +79,7 @@ export class Nat implements Upper {
       },
       stack,
     }
+    this.endpoints = new Endpoints(options, stack)
     this.#dhcp = new DhcpResponder(this.#host)
     this.#dhcpv6 = new Dhcpv6Responder(this.#host)
     this.#burst = new UdpBurst(arena)
@@ -77,10 +89,11 @@ export class Nat implements Upper {
   }
 
   synArrives(request: SynRequest): void {
-    TcpFlow.dial(this.#host, request)
+    if (!this.endpoints.synArrives(request)) TcpFlow.dial(this.#host, request)
   }
 
   datagramArrives(datagram: Datagram): void {
+    if (this.endpoints.datagramArrives(datagram, this.#host.reactor.now)) return
     if (this.#dhcp.receive(datagram) || this.#dhcpv6.receive(datagram)) return
     if (this.#dns.receive(datagram)) return
     if (!this.#isAnswer(datagram)) this.#udp.receive(datagram)
@@ -152,7 +165,7 @@ export class Nat implements Upper {
     this.#dns.destroy()
     this.#echo.destroy()
     const { connections, requests } = this.#host.stack.tcp
-    for (const connection of connections.entries()) (connection.user as TcpFlow).destroy()
+    for (const { user } of connections.entries()) (user as unknown as FlowUser).destroy()
     for (const request of requests.entries()) request.onGivenUp?.()
     for (const orphan of this.#host.orphans) orphan.destroy()
     this.#host.splicing?.sockets.destroy()

@@ -28,7 +28,7 @@ export interface Ipv4Options {
   readonly transport: Transport
   readonly errors: IcmpErrors
   readonly subnet: { readonly network: number; readonly prefix: number }
-  /** Our addresses; the first is the gateway. */
+  /** Our addresses, for a start; the first is the gateway. */
   readonly addresses: readonly number[]
   /** A place of 64 KiB, where a datagram that was put together is put. */
   readonly whole: number
@@ -42,6 +42,8 @@ export class Ipv4Layer {
   readonly #options: Ipv4Options
   readonly #memory: Memory
   readonly #counters: Counters
+  /** Our addresses; the first is the gateway. */
+  readonly #addresses: number[]
   readonly #fragments: Fragments
   readonly #packet = new Packet()
   readonly #quote = new Quote()
@@ -51,6 +53,16 @@ export class Ipv4Layer {
     this.#memory = options.memory
     this.#counters = options.counters
     this.#fragments = new Fragments(options.counters.drop, { datagrams: options.fragments })
+    this.#addresses = [...options.addresses]
+  }
+
+  /** One more address is ours. */
+  claim(addr: number): void {
+    this.#addresses.push(addr)
+  }
+
+  unclaim(addr: number): void {
+    this.#addresses.splice(this.#addresses.lastIndexOf(addr), 1)
   }
 
   /** RFC 826: who asks is learnt, and told our address when it asks for one of ours. */
@@ -62,21 +74,21 @@ export class Ipv4Layer {
     // A probe (RFC 5227 §1.1) has no sender's address: it asks whether one is taken.
     if (!this.#isGuest(sender) && sender !== 0) return void drop.ipv4Src++
     if (ethernet.isGroup(v, at + arp.SHA)) return void drop.arpMalformed++
-    const { addresses, learn, transmitter } = this.#options
+    const { learn, transmitter } = this.#options
     const { key } = this.#packet
     const target = arp.tpa(v, at)
     key4(key, sender, 0, target, 0)
     const neighbour = learn(key, at + arp.SHA)
-    const isAsked = arp.op(v, at) === arp.REQUEST && addresses.includes(target)
+    const isAsked = arp.op(v, at) === arp.REQUEST && this.#addresses.includes(target)
     if (isAsked) transmitter.replyArp(neighbour, sender, target)
   }
 
   /** A guest may have any address of the subnet that is not ours, its network's or its broadcast. */
   #isGuest(addr: number): boolean {
-    const { subnet, addresses } = this.#options
+    const { subnet } = this.#options
     if (!address.isIn(addr, subnet.network, subnet.prefix)) return false
     const host = addr & ~address.mask(subnet.prefix)
-    return host !== 0 && host !== ~address.mask(subnet.prefix) && !addresses.includes(addr)
+    return host !== 0 && host !== ~address.mask(subnet.prefix) && !this.#addresses.includes(addr)
   }
 
   /** The packet at `at`, in the frame that came. */
@@ -98,7 +110,7 @@ export class Ipv4Layer {
     if (ipv4.isFragment(v, at) && !this.#isWhole(now)) return
     const ttl = ipv4.ttl(v, packet.at)
     if (ttl === 0) return void drop.ipv4Ttl++
-    const isOurs = this.#options.addresses.includes(dst)
+    const isOurs = this.#addresses.includes(dst)
     if (!isOurs && ttl === 1) {
       drop.ipv4Ttl++
       return this.#error('hop-limit', now)
@@ -137,9 +149,8 @@ export class Ipv4Layer {
   /** RFC 2131 §4.1: a guest without an address comes from 0.0.0.0, and asks all or our gateway. */
   #isForDhcp(src: number, dst: number): boolean {
     if (!address.isBroadcast(dst) && !address.isUnspecified(src)) return false
-    const { addresses } = this.#options
     if (!address.isUnspecified(src) && !this.#isGuest(src)) return false
-    if (!address.isBroadcast(dst) && dst !== addresses[0]) return false
+    if (!address.isBroadcast(dst) && dst !== this.#addresses[0]) return false
     const v = this.#memory.view
     const { at, transport, end } = this.#packet
     if (ipv4.protocol(v, at) !== ipv4.UDP || ipv4.isFragment(v, at)) return false

@@ -57,13 +57,25 @@ export class Ipv6Layer {
   readonly #upper = new ipv6.UpperLayer()
   readonly #quote = new Quote()
   readonly #fragments: Fragments
+  /** Addresses of ours besides those of the subnet, four words each. */
+  readonly #claimed: Int32Array[] = []
 
   constructor(options: Ipv6Options) {
     this.#options = options
     this.#memory = options.memory
-    this.#ndp = new NeighborDiscovery(options)
+    this.#ndp = new NeighborDiscovery(options, (key) => this.#isOurs(key, 4))
     const { counters, fragments: datagrams } = options
     this.#fragments = new Fragments(counters.drop, { timeout: TIMEOUT6, datagrams })
+  }
+
+  /** One more address is ours. */
+  claim(words: Int32Array): void {
+    this.#claimed.push(words)
+  }
+
+  unclaim(words: Int32Array): void {
+    const i = this.#claimed.findIndex((claimed) => ipv6.isAddress(words, 0, claimed))
+    this.#claimed.splice(i, 1)
   }
 
   /** The packet at `at`, in the frame that came. */
@@ -285,8 +297,16 @@ export class Ipv6Layer {
     return (
       ipv6.isAddress(key, index, gateway) ||
       ipv6.isAddress(key, index, dns) ||
-      ipv6.isAddress(key, index, linkLocal)
+      ipv6.isAddress(key, index, linkLocal) ||
+      this.#isClaimed(key, index)
     )
+  }
+
+  #isClaimed(key: Int32Array, index: number): boolean {
+    for (let i = 0; i < this.#claimed.length; i++) {
+      if (ipv6.isAddress(key, index, this.#claimed[i]!)) return true
+    }
+    return false
   }
 
   deadline(): number {

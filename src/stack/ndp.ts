@@ -30,10 +30,13 @@ export class NeighborDiscovery {
   readonly #options: Ipv6Options
   readonly #allNodes: Neighbour
   readonly #key = new Int32Array(9)
+  readonly #isOurs: (key: Int32Array) => boolean
   #advertisements = 0
 
-  constructor(options: Ipv6Options) {
+  /** `isOurs`: is the host's side of the key an address of ours? */
+  constructor(options: Ipv6Options, isOurs: (key: Int32Array) => boolean) {
     this.#options = options
+    this.#isOurs = isOurs
     this.#allNodes = new Neighbour(Int32Array.of(0xff020000 | 0, 0, 0, 1))
     this.#allNodes.mac.set([0x33, 0x33, 0, 0, 0, 1]) // RFC 2464 §7
     this.#allNodes.isKnown = true
@@ -57,15 +60,13 @@ export class NeighborDiscovery {
 
   /** RFC 4861 §7.2.3: our address is asked for. */
   #solicited({ key, transport, end, frame }: Packet, now: number): boolean {
-    const { memory, subnet, learn, mac, transmitter } = this.#options
+    const { memory, learn, mac, transmitter } = this.#options
     const v = memory.view
     if (end - transport < icmpv6.TARGET_OPTIONS) return false
     const target = this.#key
     ipv6.readAddress(v, transport + icmpv6.TARGET, target, 4)
     if (icmpv6.findOption(v, transport + icmpv6.TARGET_OPTIONS, end, 0) === -2) return false
-    const isOurs = [subnet.gateway, subnet.dns, subnet.linkLocal].some((a) =>
-      ipv6.isAddress(target, 4, a),
-    )
+    const isOurs = this.#isOurs(target)
     // Duplicate address detection (RFC 4862 §5.4) comes from nowhere: all hear that it is taken.
     const isProbe = (key[0]! | key[1]! | key[2]! | key[3]!) === 0
     const asker = isProbe ? this.#allNodes : learn(key, frame + ethernet.SRC)

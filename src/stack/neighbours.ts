@@ -90,6 +90,11 @@ export class Neighbours {
     return this.#table.get(this.#key)
   }
 
+  /** Has the guest with that address been heard of? */
+  isKnown(key: Int32Array): boolean {
+    return this.known(key)?.isKnown === true
+  }
+
   /** The guest of `key` is at the MAC that stands in memory at `macAt`. What is held may go. */
   learn(key: Int32Array, macAt: number): Neighbour {
     const neighbour = this.find(key)

@@ -21,6 +21,7 @@ import type { CongestionName } from './tcp/congestion.ts'
 import { type SynRequest, Tcp, type TcpLimits } from './tcp/tcp.ts'
 import { TRANSMITTER_LEN, Transmitter } from './transmitter.ts'
 import { type Datagram, Transport } from './transport.ts'
+import { isMapped } from './wire/address.ts'
 import * as ethernet from './wire/ethernet.ts'
 
 export type { Datagram } from './transport.ts'
@@ -52,7 +53,7 @@ export interface StackOptions {
   /** Our Ethernet address. */
   readonly mac: Uint8Array
   readonly subnet: { readonly network: number; readonly prefix: number }
-  /** Our addresses in the subnet: they answer ARP and echo requests. The first is the gateway. */
+  /** Our IPv4 addresses: they answer ARP and echo requests. The first is the gateway. `claim` adds others. */
   readonly addresses: readonly number[]
   /** Our side of IPv6; without it, IPv6 is not spoken. */
   readonly ipv6?: Ipv6Subnet | undefined
@@ -201,6 +202,18 @@ export class Stack {
   /** Sends what has become due since the last flush. */
   flush(now: number): void {
     this.tcp.flush(now)
+  }
+
+  /** One more address is ours, four words: it answers ARP, neighbor solicitations and echo requests, and is no guest's. */
+  claim(words: Int32Array): void {
+    if (isMapped(words)) this.#ipv4.claim(words[3]!)
+    else this.#ipv6?.claim(words)
+  }
+
+  /** It is ours no more. */
+  unclaim(words: Int32Array): void {
+    if (isMapped(words)) this.#ipv4.unclaim(words[3]!)
+    else this.#ipv6?.unclaim(words)
   }
 
   /** A datagram of the guest finds nobody: an ICMP error that quotes it. */

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { DnsRelay } from '../../src/nat/dns-relay.ts'
 import { FlowJournal } from '../../src/nat/flow-journal.ts'
 import type { Host } from '../../src/nat/host.ts'
+import { Names } from '../../src/nat/names.ts'
 import { Reactor } from '../../src/nat/reactor.ts'
 import type { Server } from '../../src/nat/resolvers.ts'
 import { key4 } from '../../src/stack/flow-table.ts'
@@ -41,6 +42,7 @@ interface Server4 extends Server {
 let servers: Server4[]
 let reactor: Reactor
 let relay: DnsRelay
+let names: Names
 /** What the guest got: the port, and the text behind the question; or the ICMP error. */
 let guest: string[]
 let drop: { dnsStranger: number; dnsMalformed: number }
@@ -61,6 +63,7 @@ beforeEach(() => {
     batch.at[i] = arena.reserve(65_536)
     batch.room[i] = 65_536
   }
+  names = new Names()
   const journal = new FlowJournal()
   journal.listener = { flowOpened() {}, flowClosed: ({ reason }) => ended.push(reason) }
   const host = {
@@ -69,6 +72,7 @@ beforeEach(() => {
     journal,
     counters: { udpOpened: 0, udpClosed: 0, resources: 0 },
     options: { dns: true, dnsAddress: DNS_ADDRESS, limits: { datagramFlows: 32 } },
+    names,
     resolvers: {
       servers: () => servers,
       wasSilent: (server: Server) => demoted.push(server),
@@ -168,6 +172,21 @@ test('what is for somebody else is left alone', () => {
   expect(ask(query(7), 5000, GATEWAY)).toBe(false)
   expect(ask(query(7), 5000, DNS_ADDRESS, 54)).toBe(false)
 })
+
+test('a name of the program is answered here, in letters of either case, and no server hears of it', async () => {
+  const one = await serve()
+  names.add('a.example', Int32Array.of(0, 0, 0xffff, 0x0a000202))
+  ask(query(7))
+  ask(query(8, 'A.Example'))
+  const text = '\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\x02\x02'
+  expect(guest).toEqual([`5000 7 ${text}`, `5000 8 ${text}`].map(asUtf8))
+  ask(query(9, 'b.example'))
+  await heard(one, 1)
+  expect(one.heard.map(({ id }) => id)).toEqual([9])
+})
+
+/** As a Buffer of these octets reads as text. */
+const asUtf8 = (latin: string): string => `${Buffer.from(latin, 'latin1')}`
 
 test('questions of one socket, of several, and of the same id, go their own ways', async () => {
   const one = await serve()

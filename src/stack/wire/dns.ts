@@ -128,3 +128,44 @@ export function emitEmptyResponse(
   v.setInt32(at + 8, 0) // NSCOUNT and ARCOUNT
   return hasQuestion ? question.end : at + HEADER_LEN
 }
+
+/** The octets of a resource record with an IPv6 address, whose name is a pointer. */
+export const MAX_RECORD_LEN = 28
+/** A pointer to the name of the question (RFC 1035 §4.1.4). */
+const QUESTION_NAME = 0xc000 | HEADER_LEN
+
+/**
+ * Adds an A or AAAA record for the question's name to the response that starts at `start` and ends at `at`; returns
+ * its end. `words` is the address; `ttl` is in seconds.
+ */
+export function emitAddress(
+  v: DataView,
+  start: number,
+  at: number,
+  words: Int32Array,
+  type: number,
+  ttl: number,
+): number {
+  v.setUint16(start + 6, ancount(v, start) + 1)
+  v.setUint16(at, QUESTION_NAME)
+  v.setUint16(at + 2, type)
+  v.setUint16(at + 4, IN)
+  v.setUint32(at + 6, ttl)
+  const first = type === A ? 3 : 0
+  v.setUint16(at + 10, 4 * (4 - first))
+  at += 12
+  for (let i = first; i < 4; i++, at += 4) v.setInt32(at, words[i]!)
+  return at
+}
+
+/** A name without compression as text, in lower case, without the dot at its end. */
+export function readName(v: DataView, { name, nameEnd }: Question): string {
+  let text = ''
+  for (let at = name; at < nameEnd - 1; ) {
+    const len = v.getUint8(at++)
+    if (text !== '') text += '.'
+    for (const end = at + len; at < end; at++)
+      text += String.fromCharCode(lowerCase(v.getUint8(at)))
+  }
+  return text
+}

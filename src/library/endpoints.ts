@@ -1,0 +1,238 @@
+/** The program as a host on the container's network: makes servers, streams and UDP sockets, and hands each what is for it. */
+import {
+  CLOSED,
+  CLOSINGS,
+  type Closing,
+  DIAL,
+  END_LEN,
+  ESTABLISHED,
+  octetsOf,
+  RELEASE,
+  wordsIn,
+} from '../engine/endpoint-records.ts'
+import { SlipwayError } from '../engine/errors.ts'
+import type { Exchange } from '../engine/exchange.ts'
+import type { Ending, NetworkOptions } from '../engine/types.ts'
+import type { WorkerNetwork } from '../engine/worker-network.ts'
+import { parse } from '../stack/wire/address.ts'
+import { type EndAddress, endOf, nodeError } from './endpoint-errors.ts'
+import {
+  type Dial,
+  readBindOptions,
+  readConnectOptions,
+  readGuest,
+  readListenOptions,
+} from './endpoint-options.ts'
+import { readInteger, wrong } from './options.ts'
+import { NetworkServer } from './server.ts'
+import { NetworkSocket, type SocketHost } from './socket.ts'
+import { NetworkUdpSocket } from './udp-socket.ts'
+
+const MAX_DATAGRAM = 65_507
+/** Of a RELEASE: an ordinary one. */
+const NO_RESET = octetsOf(0)
+
+interface Listening {
+  readonly server: NetworkServer
+  readonly window: number
+  readonly allowHalfOpen: boolean
+}
+
+export class Endpoints {
+  readonly #engine: WorkerNetwork
+  readonly #network: NetworkOptions
+  readonly #servers = new Map<number, Listening>()
+  readonly #sockets = new Map<number, NetworkUdpSocket>()
+  readonly #streams = new Set<NetworkSocket>()
+  readonly #dials = new Set<(error: unknown) => void>()
+
+  constructor(engine: WorkerNetwork, network: NetworkOptions) {
+    this.#engine = engine
+    this.#network = network
+    engine.onEnded = (ending) => this.#ended(ending)
+  }
+
+  #exchange(): Exchange {
+    return this.#engine.exchange({
+      opened: (id, payload) => this.#opened(id, wordsIn(payload)),
+      datagram: (id, payload) => this.#arrived(id, payload),
+    })
+  }
+
+  // --- TCP ---
+
+  async listen(
+    given: unknown,
+    onConnection?: (socket: NetworkSocket) => void,
+  ): Promise<NetworkServer> {
+    const { endpoint, allowHalfOpen } = readListenOptions(given, this.#network)
+    if (onConnection !== undefined && typeof onConnection !== 'function') {
+      throw wrong(onConnection, 'the listener', 'a function', false)
+    }
+    this.#exchange()
+    const { id, port } = await this.#engine.listen(endpoint)
+    const server = new NetworkServer(this.#endAt(endpoint.address, port), () => {
+      this.#servers.delete(id)
+      return this.#engine.unlisten(id)
+    })
+    if (onConnection) server.on('connection', onConnection)
+    this.#servers.set(id, { server, window: endpoint.window, allowHalfOpen })
+    return server
+  }
+
+  #endAt(address: string, port: number): EndAddress {
+    const words = new Int32Array(4)
+    parse(address, words)
+    return endOf(words, port)
+  }
+
+  /** A guest has connected. */
+  #opened(id: number, words: Int32Array): void {
+    const listening = this.#servers.get(words[0]!)
+    if (listening === undefined) return this.#exchange().send(RELEASE, id, NO_RESET)
+    const { server, ...options } = listening
+    const remote = endOf(words.subarray(1, 5), words[5]!)
+    const socket = this.#stream({ id, local: server.address(), remote, ...options })
+    server.emit('connection', socket)
+  }
+
+  #stream(parts: ConstructorParameters<typeof NetworkSocket>[1]): NetworkSocket {
+    const host: SocketHost = {
+      exchange: this.#exchange(),
+      hold: () => this.#engine.hold(),
+      letGo: () => this.#engine.letGo(),
+    }
+    const socket = new NetworkSocket(host, parts)
+    this.#streams.add(socket)
+    socket.once('close', () => this.#streams.delete(socket))
+    return socket
+  }
+
+  async connect(given: unknown): Promise<NetworkSocket> {
+    const dial = readConnectOptions(given, this.#network)
+    const { signal, timeout } = dial
+    signal?.throwIfAborted()
+    const remote = endOf(dial.host, dial.port)
+    const { socket, cancel } = this.#dial(dial, remote)
+    const abort = (): void => cancel(signal!.reason)
+    const late = (): void => cancel(nodeError('ETIMEDOUT', 'connect', remote))
+    signal?.addEventListener('abort', abort)
+    const timer = timeout > 0 ? setTimeout(late, timeout) : undefined
+    this.#dials.add(cancel)
+    this.#engine.hold()
+    try {
+      return await socket
+    } finally {
+      this.#engine.letGo()
+      this.#dials.delete(cancel)
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  /** The stream, once the guest has answered; and what ends the dial before that. */
+  #dial(
+    { host, port, isDefault, window, allowHalfOpen }: Dial,
+    remote: EndAddress,
+  ): { socket: Promise<NetworkSocket>; cancel: (error: unknown) => void } {
+    const exchange = this.#exchange()
+    const id = exchange.dialId()
+    let cancel!: (error: unknown) => void
+    const socket = new Promise<NetworkSocket>((resolve, reject) => {
+      let isSettled = false
+      const fail = (error: unknown): void => {
+        isSettled = true
+        exchange.remove(id)
+        reject(error)
+      }
+      cancel = (error) => {
+        if (isSettled) return
+        exchange.send(RELEASE, id, NO_RESET)
+        fail(error)
+      }
+      exchange.add(id, {
+        arrived: (kind, payload) => {
+          if (kind === CLOSED) {
+            return fail(dialError(CLOSINGS[wordsIn(payload)[0]!]!, remote, isDefault))
+          }
+          if (kind !== ESTABLISHED) return
+          // At once: text may be the next record.
+          isSettled = true
+          const words = wordsIn(payload)
+          const local = endOf(words.subarray(0, 4), words[4]!)
+          resolve(this.#stream({ id, local, remote, window, allowHalfOpen }))
+        },
+      })
+      exchange.send(DIAL, id, octetsOf(...host, port, window))
+    })
+    return { socket, cancel }
+  }
+
+  // --- UDP ---
+
+  async bind(given: unknown): Promise<NetworkUdpSocket> {
+    const endpoint = readBindOptions(given, this.#network)
+    const exchange = this.#exchange()
+    const { id, port } = await this.#engine.listen(endpoint)
+    const socket = new NetworkUdpSocket(this.#endAt(endpoint.address, port), {
+      send: (octets, port, address) => this.#send(exchange, id, octets, port, address),
+      unlisten: () => {
+        this.#sockets.delete(id)
+        return this.#engine.unlisten(id)
+      },
+    })
+    this.#sockets.set(id, socket)
+    return socket
+  }
+
+  #arrived(id: number, payload: Uint8Array): void {
+    const words = wordsIn(payload.subarray(0, END_LEN))
+    const octets = payload.subarray(END_LEN) as Buffer
+    const from = { ...endOf(words.subarray(0, 4), words[4]!), size: octets.length }
+    this.#sockets.get(id)?.emit('message', octets, from)
+  }
+
+  #send(
+    exchange: Exchange,
+    id: number,
+    octets: Uint8Array,
+    port: number,
+    address: string | undefined,
+  ): boolean {
+    readInteger(octets.length, 'the length of data', 0, MAX_DATAGRAM)
+    readInteger(port, 'port', 1, 65535)
+    const words = readGuest(address, 'address', this.#network)
+    const head = octetsOf(...words, port)
+    return exchange.datagram(id, head, octets)
+  }
+
+  // --- the end ---
+
+  /** Of a network that was closed streams just end: that was asked for. */
+  #ended({ error }: Ending): void {
+    const options = error && { cause: error }
+    const gone = new SlipwayError('ERR_NETWORK_CLOSED', 'the network is closed', options)
+    for (const cancel of this.#dials) cancel(gone)
+    for (const stream of this.#streams) stream.networkEnded(error && gone)
+    for (const { server } of this.#servers.values()) server.ended()
+    for (const socket of this.#sockets.values()) socket.ended()
+    this.#servers.clear()
+    this.#sockets.clear()
+  }
+}
+
+function dialError(closing: Closing, remote: EndAddress, isDefault: boolean): Error {
+  if (closing === 'unreachable' && isDefault) {
+    const message = `no guest has been seen at ${remote.address}, nor does one answer there`
+    return new SlipwayError('ERR_NO_GUEST', message)
+  }
+  const codes = {
+    unreachable: 'EHOSTUNREACH',
+    refused: 'ECONNREFUSED',
+    timeout: 'ETIMEDOUT',
+    full: 'EMFILE',
+    reset: 'ECONNRESET',
+    finished: 'ECONNRESET',
+  } as const
+  return nodeError(codes[closing], 'connect', remote)
+}

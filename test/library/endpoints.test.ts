@@ -1,0 +1,855 @@
+/** The program itself on the container's network: it listens there, dials into the container, and sends datagrams. */
+import { afterEach, describe, expect, test } from 'vitest'
+import type {
+  ClosedFlow,
+  Network,
+  NetworkServer,
+  NetworkSocket,
+  NetworkUdpSocket,
+} from '../../src/index.ts'
+import type { Kit } from '../../src/lab/agent.ts'
+import type { Namespace } from '../../src/lab/world.ts'
+import { format, parse } from '../../src/stack/wire/address.ts'
+import { address6, GATEWAY6 } from '../e2e/ipv6.ts'
+import { DNS, GATEWAY, GUEST, HOST_ADDRESS, has, inWorlds } from '../e2e/lab.ts'
+import * as tasks from '../e2e/tasks.ts'
+import { Embedder, LIBRARY } from './embedder.ts'
+
+const METADATA = '169.254.169.254'
+
+/** Waits until it holds, and fails when it does not. */
+async function soon(holds: () => boolean | Promise<boolean>, limit: number): Promise<void> {
+  const until = performance.now() + limit
+  while (!(await holds())) {
+    if (performance.now() > until) throw new Error(`not after ${limit} ms: ${holds}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+type Options = Parameters<Network['listen']>[0]
+
+/** An HTTP server of the program's; answers where it listens. */
+async function serveHttp({ keep, http }: Kit, name: string, options: Options) {
+  const network = keep.get('network') as Network
+  const web = http.createServer((request, response) => {
+    response.setHeader('x-client', `${request.socket.remoteAddress}`)
+    response.end(name)
+  })
+  const server = await network.listen(options, (socket) => web.emit('connection', socket))
+  keep.set(name, server)
+  return server.address()
+}
+
+/** A server of the program's that echoes. */
+async function serveEcho({ keep }: Kit, options: Options) {
+  const network = keep.get('network') as Network
+  const server = await network.listen({ allowHalfOpen: true, ...options }, (socket) => {
+    socket.on('error', () => {})
+    socket.pipe(socket)
+  })
+  keep.set('server', server)
+  return server.address()
+}
+
+/** Keeps the next connection as `name`, and notes what happens to it. */
+async function serveKept({ keep }: Kit, name: string, options: Options) {
+  const network = keep.get('network') as Network
+  const server = await network.listen(options, (socket) => {
+    const events: string[] = []
+    keep.set(name, socket)
+    keep.set(`${name} events`, events)
+    socket.on('end', () => events.push('end'))
+    socket.on('error', (error: NodeJS.ErrnoException) => events.push(`${error.code}`))
+    socket.on('close', () => events.push('close'))
+  })
+  keep.set('server', server)
+  return server.address()
+}
+
+/** Dials and keeps the stream as `name`; answers the ends, or the error's code. */
+async function dial({ keep }: Kit, name: string, options: Parameters<Network['connect']>[0]) {
+  const network = keep.get('network') as Network
+  try {
+    const socket = await network.connect(options)
+    const events: string[] = []
+    keep.set(name, socket)
+    keep.set(`${name} events`, events)
+    socket.on('error', (error: NodeJS.ErrnoException) => events.push(`${error.code}`))
+    socket.on('close', () => events.push('close'))
+    const { remoteAddress, remotePort, remoteFamily, localAddress, localFamily } = socket
+    return { remoteAddress, remotePort, remoteFamily, localAddress, localFamily }
+  } catch (error) {
+    const { code, syscall, message } = error as NodeJS.ErrnoException
+    return { code, syscall, message }
+  }
+}
+
+const eventsOf = ({ keep }: Kit, name: string): string[] => keep.get(`${name} events`) as string[]
+
+/** An address in its usual form. */
+function short(address: string): string {
+  const words = new Int32Array(4)
+  parse(address, words)
+  return format(words)
+}
+
+inWorlds((lab) => {
+  const opened: (() => Promise<void>)[] = []
+  afterEach(async () => {
+    for (const close of opened.splice(0).reverse()) await close()
+  })
+
+  async function attached(options = {}): Promise<{ guest: Namespace; program: Embedder }> {
+    const guest = await lab.world.container()
+    opened.push(() => guest.close())
+    const program = await Embedder.beside(guest)
+    opened.push(() => program.close())
+    await program.attach({ target: { pid: guest.pid }, ...options })
+    return { guest, program }
+  }
+
+  async function eventsSoon(program: Embedder, name: string, wanted: string[]): Promise<void> {
+    let events: string[] = []
+    for (let i = 0; i < 250; i++) {
+      events = await program.run(eventsOf, name)
+      if (events.length >= wanted.length) break
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    expect(events).toEqual(wanted)
+  }
+
+  describe('a server', () => {
+    test("at the gateway's address has one port of it, and is no port of the host", async () => {
+      const { guest, program } = await attached({ hostLoopback: true })
+      const { address, port } = await program.run(serveHttp, 'inside', { port: 8080 })
+      expect([address, port]).toEqual([GATEWAY, 8080])
+      const page = await guest.run(tasks.fetchText, { host: GATEWAY, port })
+      expect(page).toEqual({ text: 'inside', client: GUEST })
+      const hosts = await lab.host.run(tasks.serveText, 'of the host')
+      const other = await guest.run(tasks.fetchText, { host: GATEWAY, port: hosts })
+      expect(other).toMatchObject({ text: 'of the host' })
+      const { outcome } = await lab.host.run(tasks.tryToConnect, { host: '127.0.0.1', port })
+      expect(outcome).toBe('ECONNREFUSED')
+    })
+
+    test('comes before a port of the host of the same number', async () => {
+      const { guest, program } = await attached({ hostLoopback: true })
+      const port = await lab.host.run(tasks.serveText, 'of the host')
+      await program.run(serveHttp, 'inside', { port })
+      const page = await guest.run(tasks.fetchText, { host: GATEWAY, port })
+      expect(page).toMatchObject({ text: 'inside' })
+      await program.run(({ keep }) => (keep.get('inside') as NetworkServer).close())
+      const after = await guest.run(tasks.fetchText, { host: GATEWAY, port })
+      expect(after).toMatchObject({ text: 'of the host' })
+    })
+
+    test('has any other address all to itself, as long as it is there', async () => {
+      const { guest, program } = await attached()
+      // Outside of the subnet, and within it, where the guest asks for it by ARP.
+      for (const host of [METADATA, '10.0.2.77']) {
+        await program.run(serveHttp, 'metadata', { address: host, port: 80 })
+        const page = await guest.run(tasks.fetchText, { host, port: 80 })
+        expect(page).toEqual({ text: 'metadata', client: GUEST })
+        const tcp = await guest.run(tasks.tryToConnect, { host, port: 81 })
+        expect(tcp.outcome).toBe('ECONNREFUSED')
+        const udp = await guest.run(tasks.exchangeUdp, { host, port: 80 })
+        expect(udp.outcome).toBe('ECONNREFUSED')
+        await program.run(({ keep }) => (keep.get('metadata') as NetworkServer).close())
+        const gone = await guest.run(tasks.tryToConnect, { host, port: 80 }, 500)
+        expect(gone.outcome).not.toBe('connected')
+      }
+    })
+
+    test.skipIf(!has('ping'))('is at an address that answers ping', async () => {
+      const { guest, program } = await attached({ ipv6: true })
+      await address6(guest)
+      for (const address of [METADATA, '10.0.2.77', 'fd00::77', 'fd00:ec2::254']) {
+        await program.run(serveHttp, 'metadata', { address, port: 80 })
+        const { status, stdout } = await guest.execute(['ping', '-c1', '-W2', address])
+        expect(status, stdout).toBe(0)
+      }
+    })
+
+    test('of IPv6', async () => {
+      const { guest, program } = await attached({ ipv6: true })
+      const client = short(await address6(guest))
+      for (const host of [GATEWAY6, 'fd00:ec2::254', 'fd00::77', '2001:db8::1']) {
+        const where = await program.run(serveHttp, 'six', { address: host, port: 80 })
+        expect(where).toEqual({ address: host, family: 'IPv6', port: 80 })
+        const page = await guest.run(tasks.fetchText, { host, port: 80 })
+        expect(page).toEqual({ text: 'six', client })
+      }
+    })
+
+    test("has a name that the name server's address answers for, and the host's is not asked", async () => {
+      const { guest, program } = await attached({ ipv6: true })
+      await address6(guest)
+      const name = 'Metadata.Internal.'
+      await program.run(serveHttp, 'four', { address: METADATA, port: 80, name })
+      await program.run(serveHttp, 'six', { address: 'fd00:ec2::254', port: 81, name })
+      const resolve = async ({ dns }: Kit, server: string, name: string, type: string) => {
+        const resolver = new dns.promises.Resolver({ timeout: 1000, tries: 1 })
+        resolver.setServers([server])
+        return resolver.resolve(name, type).catch((error) => error.code)
+      }
+      for (const server of [DNS, 'fd00::3']) {
+        const ask = (type: string): Promise<string[]> =>
+          guest.run(resolve, server, 'METADATA.internal', type)
+        expect(await ask('A')).toEqual([METADATA])
+        expect(await ask('AAAA')).toEqual(['fd00:ec2::254'])
+        expect(await ask('TXT')).toBe('ENODATA')
+      }
+      // No question was asked of anybody else.
+      expect((await program.stats()).udp.opened).toBe(0)
+      const page = await guest.run(tasks.fetchText, { host: 'metadata.internal', port: 80 })
+      expect(page.text).toBe('four')
+      await program.run(({ keep }) => (keep.get('four') as NetworkServer).close())
+      expect(await guest.run(resolve, DNS, 'metadata.internal', 'A')).toBe('ENODATA')
+      await program.run(({ keep }) => (keep.get('six') as NetworkServer).close())
+      await guest.run(resolve, DNS, 'metadata.internal', 'A')
+      expect((await program.stats()).udp.opened).toBe(1)
+    })
+
+    test('cannot have what is taken, and can when it is free again', async () => {
+      const { guest, program } = await attached({ dns: true })
+      await guest.run(tasks.tryToConnect, { host: HOST_ADDRESS, port: 9 })
+      const refused = (options: Options, how: 'listen' | 'bind' = 'listen') =>
+        program.run(
+          async ({ keep }, options, how) => {
+            const made = (keep.get('network') as Network)[how](options)
+            return made.then(
+              () => 'made',
+              ({ code, syscall, message }) => `${code} ${syscall} ${message}`,
+            )
+          },
+          options,
+          how,
+        )
+      expect(await refused({ port: 80 })).toBe('made')
+      expect(await refused({ port: 80 })).toMatch(
+        /^EADDRINUSE listen cannot listen on 10\.0\.2\.2 port 80: /,
+      )
+      expect(await refused({ port: 80 }, 'bind')).toBe('made')
+      expect(await refused({ port: 80 }, 'bind')).toMatch(/^EADDRINUSE bind/)
+      expect(await refused({ port: 67 }, 'bind')).toMatch(/^EADDRINUSE/)
+      expect(await refused({ address: DNS, port: 53 })).toMatch(/^EADDRINUSE/)
+      expect(await refused({ address: DNS, port: 54 })).toBe('made')
+      // Another guest of the network has this one.
+      await guest.execute(['ip', 'addr', 'add', '10.0.2.99/24', 'dev', 'tap0'])
+      await guest.run(async ({ net }, host) => {
+        const socket = net.connect({ host, port: 9, localAddress: '10.0.2.99' })
+        await new Promise((resolve) => socket.once('error', resolve))
+      }, GATEWAY)
+      if (has('ip'))
+        expect(await refused({ address: '10.0.2.99', port: 80 })).toMatch(/^EADDRINUSE/)
+    })
+
+    test('gives each connection to an async iterator, until it is closed', async () => {
+      const { guest, program } = await attached()
+      const { port } = await program.run(async ({ keep }) => {
+        const server = await (keep.get('network') as Network).listen({ port: 0 })
+        const seen: string[] = []
+        keep.set('server', server)
+        keep.set(
+          'done',
+          (async () => {
+            for await (const socket of server) {
+              seen.push(socket.remoteAddress)
+              socket.end('bye')
+              if (seen.length === 2) await server.close()
+            }
+            return seen
+          })(),
+        )
+        return server.address()
+      })
+      expect(port).toBeGreaterThanOrEqual(49_152)
+      for (let i = 0; i < 2; i++) {
+        expect(await guest.run(tasks.exchange, { host: GATEWAY, port }, '')).toBe('bye')
+      }
+      expect(await program.run(({ keep }) => keep.get('done') as Promise<string[]>)).toEqual([
+        GUEST,
+        GUEST,
+      ])
+      const { outcome } = await guest.run(tasks.tryToConnect, { host: GATEWAY, port })
+      expect(outcome).not.toBe('connected')
+    })
+
+    test('half-closes each way, if that is allowed', async () => {
+      const { guest, program } = await attached()
+      const { port } = await program.run(serveEcho, { port: 7 })
+      const text = await guest.run(tasks.exchange, { host: GATEWAY, port }, 'all of it')
+      expect(text).toBe('all of it')
+      // Without allowHalfOpen our side ends with the guest's.
+      await program.run(serveKept, 'kept', { port: 70 })
+      await guest.run(tasks.connectKept, 'kept', { host: GATEWAY, port: 70 })
+      await guest.run(tasks.act, 'kept', { send: 'x' })
+      await program.run(({ keep }) => void (keep.get('kept') as NetworkSocket).resume())
+      await guest.run(tasks.act, 'kept', 'end')
+      expect(await guest.run(tasks.standing, 'kept', 'ended')).toMatchObject({ ended: true })
+      await eventsSoon(program, 'kept', ['end', 'close'])
+    })
+
+    test("sees the guest's reset as ECONNRESET, and the guest sees destroy as one", async () => {
+      const { guest, program } = await attached()
+      await program.run(serveKept, 'one', { port: 70 })
+      const address = { host: GATEWAY, port: 70 }
+      await guest.run(tasks.connectKept, 'kept', address)
+      await guest.run(tasks.act, 'kept', 'reset')
+      await eventsSoon(program, 'one', ['ECONNRESET', 'close'])
+      await guest.run(tasks.connectKept, 'kept', address)
+      await soon(
+        () => program.run(({ keep }) => !(keep.get('one') as NetworkSocket).destroyed),
+        2_000,
+      )
+      await program.run(({ keep }) => void (keep.get('one') as NetworkSocket).destroy())
+      const standing = await guest.run(tasks.standing, 'kept', 'error')
+      expect(standing.error).toBe('ECONNRESET')
+      await eventsSoon(program, 'one', ['close'])
+      // What was ended before is delivered in any case.
+      await guest.run(tasks.connectKept, 'kept', address)
+      await program.run(async ({ keep, sleep }) => {
+        while ((keep.get('one') as NetworkSocket).destroyed) await sleep(5)
+        ;(keep.get('one') as NetworkSocket).end('the last words')
+        ;(keep.get('one') as NetworkSocket).destroySoon()
+      })
+      expect(await guest.run(tasks.standing, 'kept', 'ended')).toEqual({
+        text: 'the last words',
+        ended: true,
+        error: undefined,
+      })
+      // And what nobody wants is reset.
+      await guest.run(tasks.connectKept, 'kept', address)
+      await program.run(async ({ keep, sleep }) => {
+        while ((keep.get('one') as NetworkSocket).destroyed) await sleep(5)
+        ;(keep.get('one') as NetworkSocket).end('')
+        ;(keep.get('one') as NetworkSocket).resetAndDestroy()
+      })
+      const reset = await guest.run(tasks.standing, 'kept', 'error')
+      expect(reset.error).toBe('ECONNRESET')
+    })
+
+    test('tells of silence, as a socket does', async () => {
+      const { guest, program } = await attached()
+      await program.run(serveKept, 'one', { port: 70 })
+      await guest.run(tasks.connectKept, 'kept', { host: GATEWAY, port: 70 })
+      const ms = await program.run(async ({ keep, sleep }) => {
+        while (!keep.has('one')) await sleep(5)
+        const socket = keep.get('one') as NetworkSocket
+        const started = performance.now()
+        await new Promise<void>((resolve) => socket.setTimeout(200, resolve))
+        return performance.now() - started
+      })
+      expect(ms).toBeGreaterThan(190)
+    })
+
+    test.each([1500, 65_520])('carries much both ways, whole, at MTU %i', async (mtu) => {
+      const { guest, program } = await attached({ mtu })
+      const octets = 32 << 20
+      await program.run(async ({ keep, crypto }, octets) => {
+        const network = keep.get('network') as Network
+        const server = await network.listen({ port: 5000, allowHalfOpen: true })
+        const finished = new Promise((resolve, reject) => {
+          server.once('connection', (socket) => {
+            const [sent, received] = [crypto.createHash('sha1'), crypto.createHash('sha1')]
+            let left = octets
+            const fill = (): void => {
+              while (left > 0) {
+                // Sizes that fit nothing.
+                const chunk = crypto.randomBytes(Math.min(left, 1 + ((left * 7919) % 99_991)))
+                left -= chunk.length
+                sent.update(chunk)
+                if (!socket.write(chunk)) return void socket.once('drain', fill)
+              }
+              socket.end()
+            }
+            fill()
+            socket.on('data', (chunk) => received.update(chunk))
+            socket.once('error', reject)
+            socket.once('close', () => {
+              const { bytesRead, bytesWritten } = socket
+              resolve({
+                sent: sent.digest('hex'),
+                received: received.digest('hex'),
+                bytesRead,
+                bytesWritten,
+              })
+            })
+          })
+        })
+        keep.set('finished', finished)
+      }, octets)
+      const inside = await guest.run(tasks.bulk, { host: GATEWAY, port: 5000 }, octets)
+      const outside = await program.run(({ keep }) => keep.get('finished') as Promise<object>)
+      expect(outside).toEqual({
+        sent: inside.received,
+        received: inside.sent,
+        bytesRead: octets,
+        bytesWritten: octets,
+      })
+    })
+
+    test('that does not read closes the window, and one that cannot write waits', async () => {
+      const { guest, program } = await attached()
+      await program.run(serveKept, 'slow', { port: 5000 })
+      const address = { host: GATEWAY, port: 5000 }
+      const sent = await guest.run(async ({ net, keep, sleep }, address) => {
+        const socket = net.connect(address)
+        keep.set('socket', socket)
+        await new Promise((resolve) => socket.once('connect', resolve))
+        const block = Buffer.alloc(1 << 20)
+        for (let i = 0; i < 64; i++) socket.write(block)
+        await sleep(500)
+        return socket.bytesWritten - socket.writableLength
+      }, address)
+      // Buffers of the guest's kernel are among it.
+      expect(sent).toBeLessThan(48 << 20)
+      const seen = await program.run(({ keep }) => {
+        const socket = keep.get('slow') as NetworkSocket
+        return [socket.readableLength, socket.bytesRead]
+      })
+      // As much as the stream keeps, and as much as is under way to it.
+      expect(seen[0]).toBe(seen[1])
+      expect(seen[0]).toBeGreaterThanOrEqual(256 << 10)
+      expect(seen[0]).toBeLessThanOrEqual(512 << 10)
+
+      // Into a guest that does not read.
+      const waiting = await program.run(async ({ keep, sleep }) => {
+        const socket = keep.get('slow') as NetworkSocket
+        let written = 0
+        const block = Buffer.alloc(1 << 16)
+        for (let i = 0; i < 1000; i++) {
+          if (!socket.write(block)) {
+            const wait = new Promise((resolve) => socket.once('drain', () => resolve('drain')))
+            if ((await Promise.race([wait, sleep(300)])) !== 'drain') break
+          }
+          written += block.length
+        }
+        return written
+      })
+      expect(waiting).toBeLessThan(48 << 20)
+      // Both go on.
+      const got = guest.run(({ keep }) => {
+        const socket = keep.get('socket') as import('node:net').Socket
+        let octets = 0
+        socket.on('data', (part) => {
+          octets += part.length
+        })
+        return new Promise<number>((resolve) => socket.once('end', () => resolve(octets)))
+      })
+      const all = await program.run(async ({ keep }) => {
+        const socket = keep.get('slow') as NetworkSocket
+        socket.end()
+        let octets = 0
+        socket.on('data', (part) => {
+          octets += part.length
+        })
+        while (octets < 64 << 20) await new Promise((resolve) => socket.once('data', resolve))
+        return [octets, socket.bytesWritten]
+      })
+      expect(all[0]).toBe(64 << 20)
+      expect(await got).toBe(all[1])
+    })
+
+    test('of a program that is busy holds up nobody else', async () => {
+      const { guest, program } = await attached()
+      await program.run(serveEcho, { port: 7 })
+      await guest.run(tasks.connectUnread, 'open', { host: GATEWAY, port: 7 }, 8)
+      const port = await lab.host.run(tasks.serveText, 'outside', HOST_ADDRESS)
+      const busy = program.run(() => {
+        const until = performance.now() + 1_500
+        while (performance.now() < until);
+      })
+      await guest.run(({ keep }) => {
+        const sockets = keep.get('open') as import('node:net').Socket[]
+        for (const socket of sockets) socket.write(Buffer.alloc(8 << 20))
+      })
+      const started = performance.now()
+      const page = await guest.run(tasks.fetchText, { host: HOST_ADDRESS, port })
+      expect(page.text).toBe('outside')
+      expect(performance.now() - started).toBeLessThan(1_000)
+      await busy
+      // And afterwards all of it is echoed.
+      const echoed = await guest.run(async ({ keep }) => {
+        const sockets = keep.get('open') as import('node:net').Socket[]
+        const one = (socket: (typeof sockets)[number]): Promise<number> =>
+          new Promise((resolve) => {
+            let octets = 0
+            socket.on('data', (part) => {
+              octets += part.length
+            })
+            socket.resume()
+            socket.end()
+            socket.once('end', () => resolve(octets))
+          })
+        return Promise.all(sockets.map(one))
+      })
+      expect(echoed).toEqual(Array(8).fill(8 << 20))
+    })
+
+    test('takes many at once, and many in turn, and keeps none', { timeout: 60_000 }, async () => {
+      const { guest, program } = await attached()
+      await program.run(serveEcho, { port: 7 })
+      const address = { host: GATEWAY, port: 7 }
+      expect(await guest.run(tasks.exchangeMany, address, 500)).toBe(500)
+      expect(await guest.run(tasks.exchangeInTurn, address, 500)).toBe(500)
+      await soon(async () => {
+        const { tcp } = await program.stats()
+        return tcp.opened === 1000 && tcp.closed === 1000
+      }, 5_000)
+    })
+
+    test('is a flow like any other for who listens', async () => {
+      const { guest, program } = await attached()
+      await program.run(({ keep }) => {
+        keep.set('told', [])
+        const network = keep.get('network') as Network
+        network.on('flow-close', (flow) => (keep.get('told') as ClosedFlow[]).push(flow))
+      })
+      await program.run(serveEcho, { address: METADATA, port: 7 })
+      await guest.run(tasks.exchange, { host: METADATA, port: 7 }, 'hello')
+      const told = (): Promise<ClosedFlow[]> =>
+        program.run(({ keep }) => keep.get('told') as ClosedFlow[])
+      await soon(async () => (await told()).length > 0, 5_000)
+      expect(await told()).toMatchObject([
+        {
+          proto: 'tcp',
+          origin: 'guest',
+          guest: { address: GUEST },
+          peer: { address: METADATA, port: 7 },
+          host: { address: METADATA, port: 7 },
+          reason: 'finished',
+          octetsFromGuest: 5,
+          octetsToGuest: 5,
+        },
+      ])
+    })
+  })
+
+  describe('a stream into the container', () => {
+    test("comes from the gateway's address, and carries what a socket does", async () => {
+      const { guest, program } = await attached()
+      const port = await guest.run(tasks.serveText, 'inside', '0.0.0.0')
+      const ends = await program.run(dial, 'stream', { port })
+      expect(ends).toEqual({
+        remoteAddress: GUEST,
+        remotePort: port,
+        remoteFamily: 'IPv4',
+        localAddress: GATEWAY,
+        localFamily: 'IPv4',
+      })
+      const answer = await program.run(async ({ keep }) => {
+        const socket = keep.get('stream') as NetworkSocket
+        socket.end('GET / HTTP/1.0\r\n\r\n')
+        let text = ''
+        for await (const chunk of socket) text += chunk
+        return text
+      })
+      expect(answer).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*x-client: 10\.0\.2\.2[\s\S]*inside$/)
+      await eventsSoon(program, 'stream', ['close'])
+    })
+
+    test('of IPv6', async () => {
+      const { guest, program } = await attached({ ipv6: true })
+      const host = short(await address6(guest))
+      const port = await guest.run(tasks.serveText, 'inside', '::')
+      const ends = await program.run(dial, 'stream', { host, port })
+      expect(ends).toMatchObject({ remoteAddress: host, localAddress: GATEWAY6 })
+    })
+
+    test('serves an http.Agent, which uses it again', async () => {
+      const { guest, program } = await attached()
+      const port = await guest.run(({ http, listen }) =>
+        listen(
+          http.createServer((request, response) =>
+            response.end(`${request.url} from ${request.socket.remotePort}`),
+          ),
+          '0.0.0.0',
+        ),
+      )
+      const pages = await program.run(async ({ keep, http }, port) => {
+        const network = keep.get('network') as Network
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+        Object.assign(agent, {
+          createConnection: (
+            _: unknown,
+            callback: (error: Error | null, socket?: unknown) => void,
+          ) => {
+            network.connect({ port }).then((socket) => callback(null, socket), callback)
+          },
+        })
+        const get = (path: string): Promise<string> =>
+          new Promise((resolve, reject) => {
+            const request = http.get({ host: 'container', path, agent }, (response) => {
+              let text = ''
+              response.on('data', (part) => {
+                text += part
+              })
+              response.on('end', () => resolve(text))
+            })
+            request.on('error', reject)
+          })
+        const pages = [
+          await get('/1'),
+          await get('/2'),
+          ...(await Promise.all([get('/3'), get('/4')])),
+        ]
+        agent.destroy()
+        return pages
+      }, port)
+      const [first = ''] = pages
+      const from = first.split(' from ')[1]
+      expect(pages).toEqual(['/1', '/2', '/3', '/4'].map((path) => `${path} from ${from}`))
+    })
+
+    test('serves a dispatcher of undici', async (context) => {
+      if (process.env.SLIPWAY_DIST) return context.skip('this user cannot read undici')
+      const { guest, program } = await attached()
+      const port = await guest.run(tasks.serveText, 'inside', '0.0.0.0')
+      const page = await program.run(
+        async ({ keep, load }, undici, port) => {
+          const network = keep.get('network') as Network
+          const { Agent, request } = ((await load(undici)) as { default: typeof import('undici') })
+            .default
+          const dispatcher = new Agent({
+            connect: (_, callback) => {
+              network.connect({ port }).then(
+                (socket) => callback(null, socket as never),
+                (error) => callback(error, null),
+              )
+            },
+          })
+          const { body } = await request('http://container.internal/', { dispatcher })
+          const text = await body.text()
+          await dispatcher.close()
+          return text
+        },
+        new URL('../../node_modules/undici/index.js', import.meta.url).href,
+        port,
+      )
+      expect(page).toBe('inside')
+    })
+
+    test("fails with Node's codes", async () => {
+      const { guest, program } = await attached()
+      expect(await program.run(dial, 'x', { port: 9 })).toEqual({
+        code: 'ECONNREFUSED',
+        syscall: 'connect',
+        message: `connect ECONNREFUSED ${GUEST}:9`,
+      })
+      expect(await program.run(dial, 'x', { host: '10.0.2.50', port: 9 })).toEqual({
+        code: 'EHOSTUNREACH',
+        syscall: 'connect',
+        message: 'connect EHOSTUNREACH 10.0.2.50:9',
+      })
+      // A port that drops what comes: its backlog is full.
+      const port = await guest.run(({ net, keep }) => {
+        const server = net.createServer()
+        keep.set('full', server)
+        return new Promise<number>((resolve) =>
+          server.listen({ host: '0.0.0.0', port: 0, backlog: 1 }, () =>
+            resolve((server.address() as import('node:net').AddressInfo).port),
+          ),
+        )
+      })
+      await guest.run(({ fs }) => fs.writeFileSync('/proc/sys/net/ipv4/tcp_syncookies', '0'))
+      const busy = guest.run(async ({ childProcess }) => {
+        childProcess.execFileSync('sleep', ['2']) // nobody accepts meanwhile
+      })
+      const dials = Array.from({ length: 8 }, (_, i) =>
+        program.run(dial, `x${i}`, { port, timeout: 700 }),
+      )
+      const codes = (await Promise.all(dials)).map((result) => ('code' in result ? result.code : 0))
+      expect(codes).toContain('ETIMEDOUT')
+      await busy
+    })
+
+    test('fails with ERR_NO_GUEST when nobody has the address', async () => {
+      const { program } = await attached({ configure: false })
+      const started = performance.now()
+      expect(await program.run(dial, 'x', { port: 80 })).toMatchObject({ code: 'ERR_NO_GUEST' })
+      expect(performance.now() - started).toBeLessThan(3_000)
+    })
+
+    test('is cancelled by a signal', async () => {
+      const { program } = await attached({ configure: false })
+      const outcome = await program.run(async ({ keep }) => {
+        const network = keep.get('network') as Network
+        const controller = new AbortController()
+        const dialling = network.connect({ port: 80, signal: controller.signal })
+        const early = network.connect({ port: 80, signal: AbortSignal.abort(new Error('early')) })
+        controller.abort(new Error('changed my mind'))
+        const message = (promise: Promise<unknown>) => promise.catch((error) => error.message)
+        return [await message(early), await message(dialling)]
+      })
+      expect(outcome).toEqual(['early', 'changed my mind'])
+      await soon(async () => {
+        const { tcp } = await program.stats()
+        return tcp.opened === tcp.closed
+      }, 2_000)
+    })
+  })
+
+  describe('a UDP socket', () => {
+    test('answers, and asks', async () => {
+      const { guest, program } = await attached({ ipv6: true })
+      await address6(guest)
+      for (const address of [GATEWAY, METADATA, GATEWAY6]) {
+        await program.run(async ({ keep }, address) => {
+          const socket = await (keep.get('network') as Network).bind({ address, port: 7 })
+          socket.on('message', (octets, from) => socket.send(octets, from.port, from.address))
+          keep.set('socket', socket)
+        }, address)
+        const host = { host: address, port: 7 }
+        // The largest one, in fragments, and an empty one's neighbour.
+        for (const length of [1, 1400, 65_507]) {
+          const outcome = await guest.run(tasks.exchangeUdp, host, length)
+          expect(outcome).toMatchObject({ outcome: 'answer', equal: true, length })
+        }
+        await program.run(({ keep }) => (keep.get('socket') as NetworkUdpSocket).close())
+        expect(await guest.run(tasks.exchangeUdp, host, 1, 300)).not.toMatchObject({
+          outcome: 'answer',
+        })
+      }
+      const port = await guest.run(tasks.serveUdpEcho, '0.0.0.0')
+      const answer = await program.run(async ({ keep }, port) => {
+        const socket = await (keep.get('network') as Network).bind()
+        const answer = new Promise((resolve) =>
+          socket.once('message', (octets, from) => resolve([`${octets}`, from])),
+        )
+        const isSent = socket.send('hello', port)
+        const result = [isSent, ...((await answer) as unknown[])]
+        await socket[Symbol.asyncDispose]()
+        return [...result, socket.send('hello', port)]
+      }, port)
+      const from = { address: GUEST, family: 'IPv4', port, size: 5 }
+      expect(answer).toEqual([true, 'hello', from, false])
+    })
+
+    test('of a program that is busy loses datagrams, and they are counted', async () => {
+      const { guest, program } = await attached()
+      await program.run(async ({ keep }) => {
+        const socket = await (keep.get('network') as Network).bind({ port: 7 })
+        keep.set('count', 0)
+        socket.on('message', () => keep.set('count', (keep.get('count') as number) + 1))
+      })
+      const busy = program.run(({ childProcess }) => void childProcess.execFileSync('sleep', ['1']))
+      await guest.run(async ({ dgram }, host) => {
+        const socket = dgram.createSocket('udp4')
+        const datagram = Buffer.alloc(1400)
+        for (let i = 0; i < 2000; i++) {
+          await new Promise((resolve) => socket.send(datagram, 7, host, resolve))
+        }
+        socket.close()
+      }, GATEWAY)
+      await busy
+      // Some may have been lost on the way to us: the guest's kernel has a queue of its own.
+      await soon(async () => {
+        const count = await program.run(({ keep }) => keep.get('count') as number)
+        const { drops } = await program.stats()
+        const all = count + drops.hostFull
+        return count > 300 && drops.hostFull > 0 && all > 1000 && all <= 2000
+      }, 2_000)
+    })
+  })
+
+  describe('the end of the network', () => {
+    test('ends all there is, without an error when it was asked for', async () => {
+      const { guest, program } = await attached()
+      await program.run(serveKept, 'accepted', { port: 70 })
+      await guest.run(tasks.connectKept, 'kept', { host: GATEWAY, port: 70 })
+      const port = await guest.run(tasks.serveEcho, '0.0.0.0')
+      await program.run(dial, 'dialled', { port })
+      const outcome = await program.run(async ({ keep }) => {
+        const network = keep.get('network') as Network
+        const server = keep.get('server') as NetworkServer
+        const socket = await network.bind()
+        const closed: string[] = []
+        server.once('close', () => closed.push('server'))
+        socket.once('close', () => closed.push('socket'))
+        const dialling = network.connect({ host: '10.0.2.50', port: 1 })
+        const failed = dialling.catch((error) => error.code)
+        await network.close()
+        const codes = await Promise.all(
+          [network.listen({ port: 1 }), network.connect({ port: 1 }), network.bind()].map(
+            (promise) => promise.catch((error) => error.code),
+          ),
+        )
+        await server.close()
+        await socket.close()
+        return { closed, failed: await failed, codes, listening: server.listening }
+      })
+      expect(outcome).toEqual({
+        closed: ['server', 'socket'],
+        failed: 'ERR_NETWORK_CLOSED',
+        codes: Array(3).fill('ERR_NETWORK_CLOSED'),
+        listening: false,
+      })
+      await eventsSoon(program, 'accepted', ['close'])
+      await eventsSoon(program, 'dialled', ['close'])
+    })
+
+    test.skipIf(!has('ip'))('ends streams with the cause when it was not', async () => {
+      const { guest, program } = await attached()
+      const port = await guest.run(tasks.serveEcho, '0.0.0.0')
+      await program.run(dial, 'stream', { port })
+      await guest.execute(['ip', 'link', 'del', 'tap0'])
+      await eventsSoon(program, 'stream', ['ERR_NETWORK_CLOSED', 'close'])
+    })
+
+    test("a stream keeps the program alive, though the network is unref'd", async () => {
+      const guest = await lab.world.container()
+      opened.push(() => guest.close())
+      const port = await guest.run(tasks.serveEcho, '0.0.0.0')
+      const text = `
+        import { attach } from ${JSON.stringify(LIBRARY)}
+        const network = await attach({ target: { pid: ${guest.pid} } })
+        network.unref()
+        const socket = await network.connect({ port: ${port} })
+        socket.write('hello')
+        socket.once('data', (octets) => {
+          console.log(String(octets))
+          if (process.argv[1] === 'unref') socket.unref()
+          else socket.end()
+          socket.resume()
+        })`
+      for (const how of ['unref', 'end']) {
+        const command = [process.execPath, '--input-type=module', '-e', text, how]
+        const program = await lab.host.execute(command, { limit: 10_000 })
+        expect(program).toMatchObject({ status: 0, stdout: 'hello\n', stderr: '' })
+      }
+    })
+
+    test('leaves nothing, with streams open', { timeout: 60_000 }, async () => {
+      const guest = await lab.world.container()
+      opened.push(() => guest.close())
+      const program = await Embedder.beside(guest)
+      opened.push(() => program.close())
+      const port = await guest.run(tasks.serveEcho, '0.0.0.0')
+      const cycle = async (
+        { load }: Kit,
+        library: string,
+        pid: number,
+        port: number,
+        n: number,
+      ) => {
+        const { attach } = (await load(library)) as typeof import('../../src/index.ts')
+        for (let i = 0; i < n; i++) {
+          const network = await attach({ target: { pid } })
+          await network.listen({ port: 80 })
+          const socket = await network.connect({ port })
+          socket.write(Buffer.alloc(100_000))
+          await new Promise((resolve) => socket.once('data', resolve))
+          await network.close()
+        }
+        ;(globalThis as { gc?: () => void }).gc?.()
+        return process.memoryUsage().rss / 2 ** 20
+      }
+      const early = await program.run(cycle, LIBRARY, guest.pid, port, 10)
+      const before = program.holdings()
+      const late = await program.run(cycle, LIBRARY, guest.pid, port, 20)
+      await soon(() => JSON.stringify(program.holdings()) === JSON.stringify(before), 2_000)
+      expect(late - early).toBeLessThan(20)
+    })
+  })
+})
