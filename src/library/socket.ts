@@ -130,9 +130,9 @@ export class NetworkSocket extends Duplex implements Receiver {
     this.#grant()
   }
 
-  /** A quarter at a time: what is left of the window keeps the guest sending meanwhile. */
+  /** Half of the window at a time: what is left of the window keeps the guest sending meanwhile. */
   #grant(): void {
-    if (!this.#isWanted || this.#owed < this.#window / 4 || this.#isOver) return
+    if (!this.#isWanted || this.#owed < this.#window / 2 || this.#isOver) return
     this.#send(GRANT, this.#owed)
     this.#owed = 0
   }
