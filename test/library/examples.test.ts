@@ -5,12 +5,13 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type Ending, Program } from '../../src/lab/program.ts'
 import { has, inWorlds } from '../e2e/lab.ts'
+import * as tasks from '../e2e/tasks.ts'
 import { tshark } from './tshark.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
 /** The command that the head of each example gives, and who runs it here. */
-const EXAMPLES = ['two-stacks', 'capture']
+const EXAMPLES = ['two-stacks', 'capture', 'metadata-service', 'reverse-proxy', 'daemon', 'runtime']
 
 test('every example is run: by this file, or two-stacks by stack-package.test.ts', () => {
   const files = readdirSync(join(root, 'examples')).filter((file) => file !== 'container.ts')
@@ -39,6 +40,90 @@ inWorlds((lab) => {
       expect(stdout).toMatch(/^hello from the host\n[1-9]\d+ frames in .*, 0 dropped\n$/)
       expect(existsSync(file)).toBe(true)
       if (has('tshark')) expect(await tshark(file)).toContain('GET / HTTP/1.1')
+    })
+  })
+
+  describe('examples/metadata-service.ts', () => {
+    test('is what the container finds at 169.254.169.254, by its name', async (context) => {
+      if (isMoved()) return context.skip('this user cannot read the examples')
+      const { status, stdout, stderr } = await run('metadata-service')
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      expect(stdout.split('\n')).toEqual([
+        '10.0.2.100 asked for /role',
+        '10.0.2.100 asked for /token',
+        '10.0.2.100 asked for /other',
+        '169.254.169.254 /role 200 builder',
+        '169.254.169.254 /token 200 for this container only',
+        '169.254.169.254 /other 404 ',
+        '',
+      ])
+    })
+  })
+
+  describe('examples/reverse-proxy.ts', () => {
+    test('goes by names, to containers that publish nothing', async (context) => {
+      if (isMoved()) return context.skip('this user cannot read the examples')
+      const { status, stdout, stderr } = await run('reverse-proxy')
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      const pages = ['blue has /page', 'green has /page', 'blue has /page', 'no such container', '']
+      expect(stdout.split('\n')).toEqual(pages)
+    })
+  })
+
+  describe('examples/daemon.ts', () => {
+    test.skipIf(!has('ip'))('starts the command on a TAP that it has opened', async (context) => {
+      if (isMoved()) return context.skip('this user cannot read the examples')
+      const { status, stdout, stderr } = await run('daemon')
+      expect({ status, stderr }).toEqual({ status: 0, stderr: 'received tapfd=3\nexitfd event\n' })
+      expect(stdout).toBe('the daemon is ready\nhello from the host\nthe daemon has ended with 0\n')
+    })
+  })
+
+  describe('examples/runtime.ts', () => {
+    const sees = process.execPath.startsWith('/usr/') // what a container without a root of its own has
+    test.skipIf(!sees)(
+      'runs a command in a container, with its network and its ports',
+      async (context) => {
+        if (isMoved()) return context.skip('this user cannot read the examples')
+        const serve = `
+        const { networkInterfaces, hostname } = require('os')
+        console.log(hostname(), networkInterfaces().tap0[0].cidr, process.pid)
+        console.log(require('fs').existsSync('${root}'), require('fs').readFileSync('/etc/resolv.conf', 'utf8'))
+        require('http').createServer((request, response) => {
+          response.end('hello from the container', () => process.exit(7))
+        }).listen(80, () => console.log('ready'))`
+        const publish = ['-p', '18080:80', '--', process.execPath, '-e', serve]
+        const program = start('runtime', ...publish)
+        await new Promise<void>((resolve) => {
+          program.child.stdout!.on('data', () => program.stdout.includes('ready') && resolve())
+          program.child.once('exit', () => resolve())
+        })
+        const page = await lab.host.run(tasks.fetchText, { host: '127.0.0.1', port: 18080 })
+        expect(page).toMatchObject({ text: 'hello from the container', client: 'undefined' })
+        const { status, stdout, stderr } = await program.ended
+        expect({ status, stderr }).toEqual({ status: 7, stderr: '' })
+        expect(stdout).toBe('container 10.0.2.100/24 1\nfalse nameserver 10.0.2.3\n\nready\n')
+      },
+    )
+
+    test.skipIf(!has('script'))('on a terminal, the command has it', async (context) => {
+      if (isMoved()) return context.skip('this user cannot read the examples')
+      const words = [process.execPath, 'scripts/run.mjs', 'examples/runtime.ts']
+      const command = `cd ${root} && ${words.join(' ')} -- sh -c 'read word; test -t 0 && echo got $word; exit 5'`
+      const program = new Program(
+        [...lab.host.enter, 'script', '--quiet', '--return', '-c', command, '/dev/null'],
+        { limit: 30_000, input: 'interactive\n' },
+      )
+      const { status, stdout } = await program.ended
+      expect(stdout).toContain('got interactive')
+      expect(status).toBe(5)
+    })
+
+    test('on another root file system, and without a network of ours when it fails', async (context) => {
+      if (isMoved()) return context.skip('this user cannot read the examples')
+      const { status, stderr } = await run('runtime', '--rootfs', '/nowhere', '--', 'true')
+      expect(status).not.toBe(0)
+      expect(stderr).toContain('/nowhere')
     })
   })
 })
