@@ -84,7 +84,8 @@ async function dial({ keep }: Kit, name: string, options: Parameters<Network['co
   }
 }
 
-const eventsOf = ({ keep }: Kit, name: string): string[] => keep.get(`${name} events`) as string[]
+const eventsOf = ({ keep }: Kit, name: string): string[] =>
+  (keep.get(`${name} events`) ?? []) as string[]
 
 /** An address in its usual form. */
 function short(address: string): string {
@@ -299,7 +300,10 @@ inWorlds((lab) => {
       await eventsSoon(program, 'one', ['ECONNRESET', 'close'])
       await guest.run(tasks.connectKept, 'kept', address)
       await soon(
-        () => program.run(({ keep }) => !(keep.get('one') as NetworkSocket).destroyed),
+        () =>
+          program.run(
+            ({ keep }) => (keep.get('one') as NetworkSocket | undefined)?.destroyed === false,
+          ),
         2_000,
       )
       await program.run(({ keep }) => void (keep.get('one') as NetworkSocket).destroy())
