@@ -1,4 +1,5 @@
 /** RootlessKit on slipway, as rootless Docker, k3s and Usernetes use it: both port drivers, its API, its options. */
+import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Program } from '../../src/lab/program.ts'
 import { HOST, HOST6, INTERNET, INTERNET_NAME, INTERNET6, type Process } from './closed-world.ts'
@@ -106,6 +107,15 @@ inClosedWorld(
       const { line, capabilities } = await theDaemon()
       expect(line).toEqual(['--mtu', '65520', '-r', '3', expect.stringMatching(/^\d+$/), 'tap0'])
       expect(capabilities).toBe('0000000000000000')
+    })
+
+    test('by the command of docs/rootlesskit.md', async () => {
+      const text = readFileSync('docs/rootlesskit.md', 'utf8')
+      const command = /^```sh\n(rootlesskit [\s\S]*?)^```$/m.exec(text)![1]!
+      // The shell at its end finds nothing to do.
+      const line = command.replace('/usr/local/bin/slipway', lab.binary)
+      const { status, stderr } = await lab.world.execute(['sh', '-ec', line])
+      expect(status, stderr).toBe(0)
     })
 
     test('with all of its options', async () => {
