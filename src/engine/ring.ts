@@ -81,7 +81,7 @@ export class RingWriter extends End {
     return SIZE - ((this.#tail - Atomics.load(this.control, HEAD)) >>> 0)
   }
 
-  /** Is there room for a record of `len` octets? When there is not, the other side wakes us as soon as it has read. */
+  /** Is there room for a record of `len` octets? When there is not, the other side wakes us when it has read. */
   hasRoom(len: number, reserve = 0): boolean {
     const needed = HEADER_LEN + padded(len) + reserve
     if (this.#free() >= needed) return true
@@ -245,9 +245,10 @@ export class RingReader extends End {
     if (first < len) into.set(this.bytes.subarray(0, len - first), at + first)
   }
 
-  /** What was read is room again. */
+  /** What was read is room again. Who waits for it is woken when half of the ring is free, not for each record. */
   release(): void {
     Atomics.store(this.control, HEAD, this.#head)
+    if ((this.#tail - this.#head) >>> 0 > SIZE / 2) return
     if (Atomics.exchange(this.control, WAITING, 0) === 1) this.#wake()
   }
 }

@@ -2,6 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { attach } from '../../src/index.ts'
+import {
+  readBindOptions,
+  readConnectOptions,
+  readListenOptions,
+} from '../../src/library/endpoint-options.ts'
 import { readAttachOptions, readForwardOptions } from '../../src/library/options.ts'
 
 const target = { pid: 1 }
@@ -191,6 +196,146 @@ describe('attach refuses', () => {
     } finally {
       Object.defineProperty(process, 'platform', platform)
     }
+  })
+})
+
+const network = readAttachOptions({ target, ipv6: true }).network
+const without = readAttachOptions({ target, dns: false }).network
+
+type EndpointRow = [
+  what: string,
+  read: () => unknown,
+  kind: typeof TypeError | typeof RangeError,
+  says: string,
+]
+
+const listen =
+  (options: unknown, of = network): (() => unknown) =>
+  () =>
+    readListenOptions(options, of)
+const connect =
+  (options: unknown, of = network): (() => unknown) =>
+  () =>
+    readConnectOptions(options, of)
+const bind =
+  (options: unknown, of = network): (() => unknown) =>
+  () =>
+    readBindOptions(options, of)
+
+const ENDPOINTS: EndpointRow[] = [
+  ['no options', listen(undefined), TypeError, 'options must be an object'],
+  ['an unknown option', listen({ port: 1, host: 'x' }), TypeError, 'options.host is not known'],
+  [
+    'no port',
+    listen({}),
+    TypeError,
+    'options.port must be an integer from 0 to 65535, not undefined',
+  ],
+  ['a port too far', listen({ port: 65_536 }), RangeError, 'options.port'],
+  ['a port in text', bind({ port: '53' }), TypeError, 'options.port'],
+  ['a name as address', listen({ port: 1, address: 'localhost' }), RangeError, 'options.address'],
+  ['a number', listen({ port: 1, address: 1 }), TypeError, 'options.address'],
+  ...[
+    ...['127.0.0.1', '0.0.0.0', '0.1.2.3', '224.0.0.1', '255.255.255.255', '240.0.0.1'],
+    ...['10.0.2.0', '10.0.2.255', '10.0.2.100', '10.0.2.15', '10.0.2.30'],
+    ...['::', '::1', 'fe80::2', 'ff02::1', '::ffff:127.0.0.1'],
+  ].map(
+    (address): EndpointRow => [
+      `the address ${address}`,
+      listen({ port: 1, address }),
+      RangeError,
+      'options.address must be an IP address that packets may be for',
+    ],
+  ),
+  [
+    'IPv6 without ipv6',
+    listen({ port: 1, address: 'fd00::7' }, without),
+    RangeError,
+    'options.address must be an IPv4 address that',
+  ],
+  [
+    'a name without dns',
+    listen({ port: 1, name: 'a' }, without),
+    TypeError,
+    'options.name: the network',
+  ],
+  ...['', '.', 'a..b', '-a', 'a-', 'a b', 'ä', 'a'.repeat(64), `${'a.'.repeat(127)}a`].map(
+    (name): EndpointRow => [
+      `the name '${name.slice(0, 20)}'`,
+      listen({ port: 1, name }),
+      RangeError,
+      "options.name must be a name such as 'metadata.internal'",
+    ],
+  ),
+  ['a name that is none', bind({ name: 1 }), TypeError, 'options.name'],
+  ['allowHalfOpen', listen({ port: 1, allowHalfOpen: 1 }), TypeError, 'options.allowHalfOpen'],
+  ['little room', listen({ port: 1, highWaterMark: 4095 }), RangeError, 'options.highWaterMark'],
+  ['much room', connect({ port: 1, highWaterMark: 2 ** 21 }), RangeError, 'options.highWaterMark'],
+  ['a stream’s option for datagrams', bind({ highWaterMark: 4096 }), TypeError, 'is not known'],
+  [
+    'port 0 of the container',
+    connect({ port: 0 }),
+    RangeError,
+    'options.port must be an integer from 1',
+  ],
+  [
+    'a host elsewhere',
+    connect({ port: 1, host: '10.0.3.1' }),
+    RangeError,
+    "options.host must be an address in 10.0.2.0/24 or fd00::/64, not '10.0.3.1'",
+  ],
+  [
+    'a host of IPv6',
+    connect({ port: 1, host: 'fd00::7' }, without),
+    RangeError,
+    'in 10.0.2.0/24, not',
+  ],
+  ['a host that is none', connect({ port: 1, host: null }), TypeError, 'options.host'],
+  ['no time', connect({ port: 1, timeout: -1 }), RangeError, 'options.timeout'],
+  ['no signal', connect({ port: 1, signal: {} }), TypeError, 'options.signal'],
+]
+
+describe('listen, connect and bind refuse', () => {
+  test.each(ENDPOINTS)('%s', (_, read, kind, says) => {
+    let error: unknown
+    try {
+      read()
+    } catch (reason) {
+      error = reason
+    }
+    expect(error).toBeInstanceOf(kind)
+    expect(error).toMatchObject({ code: NOT_STARTED, message: expect.stringContaining(says) })
+  })
+
+  test('nothing that can be', () => {
+    for (const address of [
+      '10.0.2.2',
+      '10.0.2.3',
+      '10.0.2.14',
+      '10.0.2.31',
+      '169.254.169.254',
+      '8.8.8.8',
+      'fd00::2',
+      'fd00:ec2::254',
+      '2001:db8::1',
+    ]) {
+      expect(readListenOptions({ port: 0, address }, network).endpoint).toMatchObject({ address })
+    }
+    expect(readListenOptions({ port: 80, name: 'Meta_data.Internal.' }, network)).toEqual({
+      endpoint: {
+        proto: 'tcp',
+        address: '10.0.2.2',
+        port: 80,
+        name: 'meta_data.internal',
+        window: 262_144,
+      },
+      allowHalfOpen: false,
+    })
+    expect(readBindOptions({}, without)).toMatchObject({
+      proto: 'udp',
+      address: '10.0.2.2',
+      port: 0,
+    })
   })
 })
 
