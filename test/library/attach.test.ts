@@ -1,4 +1,6 @@
 /** The library in a program of its own, with a real container: what `attach` gives and takes back. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Network } from '../../src/index.ts'
 import type { Kit } from '../../src/lab/agent.ts'
@@ -111,6 +113,33 @@ inWorlds((lab) => {
         expect((await guest.run(tasks.interfaces)).join()).toContain('tap7')
         await program.attach({ target: { fd } })
         await expectTraffic(program, guest)
+        // Nor does the network need it any more.
+        await program.run(({ fs }, fd) => fs.closeSync(fd), fd)
+        await expectTraffic(program, guest)
+      },
+    )
+
+    test.skipIf(!has('python3') || !has('ip'))(
+      'behind a switch on a socket, whose end is that of the network',
+      async () => {
+        const guest = await container()
+        const program = await embedder(guest)
+        const path = join(lab.world.directory, 'switch')
+        const attaching = program.attach({ target: { bess: path } })
+        const isThere = await eventually(() => existsSync(path))
+        expect(isThere).toBe(true)
+        const script = new URL('../e2e/bess-bridge.py', import.meta.url).pathname
+        const bridge = guest.start(['python3', script, path, 'tap0'])
+        await attaching
+        const configure = `ip link set lo up; ip link set tap0 up; ip addr add ${GUEST}/24 dev tap0
+          ip route add default via ${GATEWAY}`
+        await guest.execute(['sh', '-ec', configure])
+        await expectTraffic(program, guest)
+        bridge.kill()
+        expect(await program.ending(3_000)).toMatchObject({
+          reason: 'tap-gone',
+          error: { message: expect.stringContaining('the peer of the BESS socket has gone') },
+        })
       },
     )
 

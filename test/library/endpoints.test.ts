@@ -333,6 +333,40 @@ inWorlds((lab) => {
       expect(reset.error).toBe('ECONNRESET')
     })
 
+    test('carries TLS, for a server of node:tls', async () => {
+      const { guest, program } = await attached()
+      const psk = { ciphers: 'PSK-AES256-GCM-SHA384', maxVersion: 'TLSv1.2' as const }
+      await program.run(async ({ keep, load }, psk) => {
+        const { createServer } = (await load('node:tls')) as typeof import('node:tls')
+        const secure = createServer(
+          { ...psk, pskIdentityHint: '', pskCallback: () => Buffer.alloc(16, 'k') },
+          (socket) => socket.pipe(socket),
+        )
+        await (keep.get('network') as Network).listen(
+          { port: 443, allowHalfOpen: true },
+          (socket) => secure.emit('connection', socket),
+        )
+      }, psk)
+      const isEqual = await guest.run(
+        async ({ load }, host, psk) => {
+          const { connect } = (await load('node:tls')) as typeof import('node:tls')
+          const socket = connect({
+            ...{ host, port: 443, ...psk },
+            pskCallback: () => ({ psk: Buffer.alloc(16, 'k'), identity: 'guest' }),
+            checkServerIdentity: () => undefined,
+          })
+          const block = Buffer.alloc(1 << 20, 'block')
+          socket.end(block)
+          const parts: Buffer[] = []
+          for await (const part of socket) parts.push(part)
+          return Buffer.concat(parts).equals(block)
+        },
+        GATEWAY,
+        psk,
+      )
+      expect(isEqual).toBe(true)
+    })
+
     test('tells of silence, as a socket does', async () => {
       const { guest, program } = await attached()
       await program.run(serveKept, 'one', { port: 70 })
