@@ -42,6 +42,7 @@ import {
 } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
+import { Destinations } from './destinations.ts'
 import { type GuestFlow, GuestFlows, type GuestKey, nameOf } from './guest-flows.ts'
 import { appearAs, type Host, isHostLoopback, translate } from './host.ts'
 import { keepErrors, type Sender } from './host-errors.ts'
@@ -74,8 +75,15 @@ export class EchoFlows {
   /** An echo request of the guest goes to the host that it means. */
   receive(echo: Datagram): void {
     if (translate(this.#host, echo.key, this.#to) !== 'direct') return
-    const flow = this.#flows.get(nameOf(echo.key)) ?? this.#open(echo)
-    if (flow === undefined) return
+    const { gate, stack } = this.#host
+    const known = this.#flows.get(nameOf(echo.key))
+    const destinations = gate && (known?.destinations ?? new Destinations('icmp'))
+    if (destinations !== undefined && !destinations.admits(gate!, echo)) {
+      return void stack.counters.drop.egressDenied++
+    }
+    const flow = known ?? this.#open(echo)
+    if (flow === undefined) return destinations?.close()
+    flow.destinations = destinations
     flow.neighbour = echo.neighbour
     flow.send(echo, this.#to)
     this.touch(flow)
@@ -144,6 +152,8 @@ export class EchoFlow implements Handler, GuestFlow, Sender {
   readonly #replyType: number
   readonly #path = new PathOptions()
   #fd: number
+  /** Whom it may send to, when somebody says so. */
+  destinations: Destinations | undefined
 
   constructor(host: Host, flows: EchoFlows, fd: number, family: number, echo: Datagram) {
     this.#host = host
@@ -195,7 +205,7 @@ export class EchoFlow implements Handler, GuestFlow, Sender {
 
   /** A reply from the host, to the guest. */
   #arrived(batch: Batch, i: number): void {
-    const { arena, options, stack, reactor } = this.#host
+    const { arena, gate, options, stack, reactor } = this.#host
     const peer = batch.peers[i]!
     const at = batch.at[i]!
     const len = batch.len[i]!
@@ -207,10 +217,17 @@ export class EchoFlow implements Handler, GuestFlow, Sender {
     const identifier = key[8]!
     appearAs(options, key, peer)
     key[8] = identifier // a peer of ICMP has no port
+    if (gate !== undefined) {
+      this.destinations ??= new Destinations('icmp')
+      if (!this.destinations.admitsReply(gate, key, this.neighbour, len)) {
+        return void stack.counters.drop.egressDenied++
+      }
+    }
     stack.transmitter.sendEchoReply(key, this.neighbour, at, len, reactor.now)
   }
 
   release(): void {
+    this.destinations?.close()
     this.#host.reactor.remove(this)
     io.close(this.#fd)
     this.#fd = -1

@@ -19,7 +19,7 @@ export type FlowEnd =
   | 'host-reset'
   | 'host-refused'
   | 'host-unreachable'
-  /** The host's system does not allow it (EACCES, EPERM). */
+  /** The host's system does not allow it (EACCES, EPERM); or the egress policy. */
   | 'prohibited'
   /** UDP: silent for its time-out. */
   | 'expired'

@@ -11,6 +11,7 @@ import * as ipv6 from '../stack/wire/ipv6.ts'
 import type { Arena } from '../sys/arena.ts'
 import type { Endpoint } from '../sys/socket.ts'
 import type { FlowJournal } from './flow-journal.ts'
+import type { Gate } from './gate.ts'
 import type { HostErrors } from './host-errors.ts'
 import type { KeepAliveOption } from './keep-alive.ts'
 import type { Names } from './names.ts'
@@ -84,6 +85,8 @@ export interface Host {
   readonly errors: HostErrors
   readonly counters: NatCounters
   readonly journal: FlowJournal
+  /** Who is asked before anything of the guest goes out; absent: nobody. */
+  gate: Gate | undefined
   /** Flows that have a socket, and that the stack does not know (any more). */
   readonly orphans: Set<Orphan>
   /** Published ports may lead past the TAP. */

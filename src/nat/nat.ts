@@ -9,13 +9,15 @@ import type { SynRequest } from '../stack/tcp/tcp.ts'
 import type { Arena } from '../sys/arena.ts'
 import { DhcpResponder } from './dhcp-responder.ts'
 import { Dhcpv6Responder } from './dhcpv6-responder.ts'
+import type { DnsAsker } from './dns-asker.ts'
 import { DnsRelay } from './dns-relay.ts'
 import { EchoFlows } from './echo-flow.ts'
 import { Endpoints } from './endpoints.ts'
 import { FlowJournal } from './flow-journal.ts'
 import { type Forwarder, type ForwardPlan, TcpForward, UdpForward } from './forwards.ts'
+import type { Gate } from './gate.ts'
 import { GuestSockets } from './guest-sockets.ts'
-import type { Host, NatCounters, NatOptions } from './host.ts'
+import { type Host, isForDns, type NatCounters, type NatOptions } from './host.ts'
 import { HostErrors } from './host-errors.ts'
 import { Names } from './names.ts'
 import { Pipes } from './pipes.ts'
@@ -78,6 +80,7 @@ export class Nat implements Upper {
         pipes: new Pipes(),
       },
       stack,
+      gate: undefined,
     }
     this.endpoints = new Endpoints(options, stack)
     this.#dhcp = new DhcpResponder(this.#host)
@@ -95,6 +98,8 @@ export class Nat implements Upper {
   datagramArrives(datagram: Datagram): void {
     if (this.endpoints.datagramArrives(datagram, this.#host.reactor.now)) return
     if (this.#dhcp.receive(datagram) || this.#dhcpv6.receive(datagram)) return
+    const { gate, options } = this.#host
+    if (gate !== undefined && isForDns(options, datagram.key)) return gate.receiveQuestion(datagram)
     if (this.#dns.receive(datagram)) return
     if (!this.#isAnswer(datagram)) this.#udp.receive(datagram)
   }
@@ -118,6 +123,17 @@ export class Nat implements Upper {
 
   echoArrives(echo: Datagram): void {
     this.#echo.receive(echo)
+  }
+
+  /**
+   * From now on the gate is asked before anything of the guest goes out. What is there already stays, as far as it lets
+   * it.
+   */
+  guard(makeGate: (host: Host, asker: DnsAsker) => Gate): void {
+    const gate = makeGate(this.#host, this.#dns.asker)
+    this.#host.gate = gate
+    const { connections } = this.#host.stack.tcp
+    for (const { user } of connections.entries()) if (user instanceof TcpFlow) user.readmit(gate)
   }
 
   /** Publishes a port of the host; throws the system's error when it cannot be had. */
@@ -149,13 +165,15 @@ export class Nat implements Upper {
   }
 
   deadline(): number {
-    return Math.min(this.#udp.deadline(), this.#echo.deadline(), this.#dns.deadline())
+    const flows = Math.min(this.#udp.deadline(), this.#echo.deadline(), this.#dns.deadline())
+    return Math.min(flows, this.#host.gate?.deadline() ?? Infinity)
   }
 
   timeout(now: number): void {
     this.#udp.timeout(now)
     this.#dns.timeout(now)
     this.#echo.timeout(now)
+    this.#host.gate?.timeout(now)
   }
 
   /** Closes every socket; TCP peers see a RST. */
@@ -168,6 +186,7 @@ export class Nat implements Upper {
     for (const { user } of connections.entries()) (user as unknown as FlowUser).destroy()
     for (const request of requests.entries()) request.onGivenUp?.()
     for (const orphan of this.#host.orphans) orphan.destroy()
+    this.#host.gate?.destroy()
     this.#host.splicing?.sockets.destroy()
     this.#host.splicing?.pipes.destroy()
   }

@@ -29,6 +29,9 @@
  *
  *  Aging. None: an idle flow lives as long as both its ends do, which keep-alives find out (keep-alive.ts).
  *
+ *  Gate. Where there is one, it says whether the host is dialled, and may read the guest's octets before they
+ *  are sent: then they all go by way of the receive queue (inspection.ts), until it has seen enough.
+ *
  *  Limits. At the most connections a SYN is answered with RST; without a descriptor for the socket too.
  */
 
@@ -59,8 +62,10 @@ import {
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
 import type { FlowEnd, FlowEntry } from './flow-journal.ts'
-import { type Host, translate } from './host.ts'
+import type { Gate, Passage } from './gate.ts'
+import { type Host, isForDns, translate } from './host.ts'
 import { isShortage, keepErrors, reasonOf } from './host-errors.ts'
+import { Inspection } from './inspection.ts'
 import { keepAliveOf, keepAliveSocket } from './keep-alive.ts'
 import { bindTowards } from './outbound.ts'
 import { setHops } from './path-options.ts'
@@ -72,8 +77,8 @@ const EVENTS = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET
 const READ_BUDGET = 512 * 1024
 /** What a read asks for at first; it grows while reads fill it. */
 const FIRST_READ = 16 * 1024
-/** Ours: a name server that has not answered the dial after this many ms is given up for the next one. */
-const DNS_PATIENCE = 1500
+/** Ours: a host that has not answered the dial after this many ms is given up where there is a next one. */
+const PATIENCE = 1500
 /** Ours: when the pool is empty, or the kernel short of memory, it is tried again after this many ms. */
 const SHORTAGE_RETRY = 5
 
@@ -99,12 +104,18 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   #isOrphan = false
   #readSize = FIRST_READ
   readonly #entry: FlowEntry
-  /** Of DNS: name servers that were not dialled yet. */
+  /** Of DNS: name servers that were not dialled yet; or what the gate says. */
   #others: readonly socket.Endpoint[] = []
   /** When the next one is dialled, should this one be silent. */
   #impatientAt: number = Infinity
   /** While the host is dialled, the socket keeps what the network says of it. */
   #keepsErrors = false
+
+  #passage: Passage | undefined
+  /** While there is one, it knows whether the socket is writable, and `#isWritable` is false. */
+  #inspection: Inspection | undefined
+  /** The gate has reset it. */
+  #isRevoked = false
 
   constructor(host: Host, fd: number, entry: FlowEntry) {
     this.#host = host
@@ -114,15 +125,27 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   // --- setup ---
 
-  /** The guest's SYN: dials the host that it means. */
+  /** The guest's SYN: dials the host that it means, as soon as it may. */
   static dial(host: Host, request: SynRequest): void {
-    const where = translate(host, request.key, endpoint)
-    if (where === 'refused') return request.refuse()
-    if (where === 'prohibited') return request.fail('prohibited', host.reactor.now)
+    const { gate } = host
+    if (gate === undefined) return TcpFlow.#dial(host, request, undefined)
+    if (isForDns(host.options, request.key)) return gate.openDns(request)
+    gate.openTcp(request, (passage) => TcpFlow.#dial(host, request, passage))
+  }
+
+  static #dial(host: Host, request: SynRequest, passage: Passage | undefined): void {
+    const [first, ...others] = passage?.destinations ?? []
+    if (first !== undefined) copy(first, endpoint)
+    const where = first === undefined ? translate(host, request.key, endpoint) : 'direct'
+    if (where === 'refused' || where === 'prohibited') {
+      passage?.closed(0, 0)
+      return where === 'refused' ? request.refuse() : request.fail(where, host.reactor.now)
+    }
     const family = socket.familyOf(endpoint)
     const fd = socket.socket(family, SOCK_STREAM)
     if (fd < 0) {
       host.counters.resources++
+      passage?.closed(0, 0)
       return request.refuse()
     }
     setOptions(host, fd)
@@ -137,7 +160,9 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     flow.#request = request
     request.onGivenUp = () => flow.#release('guest-reset')
     host.counters.tcpOpened++
-    if (where === 'dns') flow.#others = host.resolvers.servers().slice(1)
+    flow.#others = where === 'dns' ? host.resolvers.servers().slice(1) : others
+    flow.#passage = passage
+    if (passage !== undefined) passage.revoke = () => flow.#revoke()
     flow.#connect(endpoint)
   }
 
@@ -148,11 +173,11 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     const result = socket.connect(this.#fd, to)
     if (result < 0 && result !== -EINPROGRESS) return this.#dialFailed(-result)
     if (reactor.add(this.#fd, EVENTS, this) < 0) return this.#dialFailed(ECONNREFUSED)
-    this.#impatientAt = reactor.now + DNS_PATIENCE
+    this.#impatientAt = reactor.now + PATIENCE
     this.#considerNext()
   }
 
-  /** Dials the next name server when it is time to. */
+  /** Dials the next one when it is time to. */
   #considerNext(): void {
     if (this.#others.length === 0) return
     const { reactor } = this.#host
@@ -161,7 +186,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     else this.#dialNext()
   }
 
-  /** The next name server, in place of one that cannot be reached. False when there is none. */
+  /** The next one, in place of one that cannot be reached. False when there is none. */
   #dialNext(): boolean {
     const [next, ...others] = this.#others
     if (next === undefined) return false
@@ -212,7 +237,10 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (this.#request !== undefined) return this.#dialed(events)
     if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) this.#hasMore = true
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) this.#isReadable = true
-    if (events & EPOLLOUT) this.#isWritable = true
+    if (events & EPOLLOUT) {
+      if (this.#inspection === undefined) this.#isWritable = true
+      else this.#inspection.isWritable = true
+    }
     if (events & EPOLLERR && this.#isOver()) return this.#hostFailed()
     this.#drain()
     this.#pump()
@@ -232,6 +260,11 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     // From here on what the network says is a soft error (RFC 9293 §3.9.2.2): TCP tries again.
     if (this.#keepsErrors) keepErrors(this.#fd, isIpv4(request.key) ? AF_INET : AF_INET6, false)
     this.#isWritable = true
+    const inspector = this.#passage?.inspector
+    if (inspector !== undefined) {
+      this.#inspection = new Inspection(this.#passage!, inspector, this.#host.arena)
+      this.#isWritable = false
+    }
     this.#isReadable = (events & EPOLLIN) !== 0
     this.#hasMore = (events & (EPOLLPRI | EPOLLRDHUP)) !== 0
     this.#connection = request.accept(this, this.#host.reactor.now)
@@ -291,7 +324,10 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   // --- guest to host ---
 
   text(_c: tcp.Connection, at: number, len: number): number {
-    if (!this.#isWritable) return 0
+    if (!this.#isWritable) {
+      const inspection = this.#inspection
+      return inspection ? this.#inspected(inspection, inspection.text(this.#fd, at, len)) : 0
+    }
     const n = socket.send(this.#fd, this.#host.arena, at, len)
     if (n > 0) this.#entry.fromGuest += n
     if (n === len) return n
@@ -307,6 +343,22 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     return 0
   }
 
+  /** Octets that somebody read before they were sent, or -errno. */
+  #inspected(inspection: Inspection, n: number): number {
+    if (inspection.isDenied) this.#revoke()
+    else if (n < 0) this.#hostFailed()
+    else {
+      this.#entry.fromGuest += n
+      if (inspection.isOver) this.#endInspection(inspection)
+    }
+    return Math.max(0, n)
+  }
+
+  #endInspection({ isWritable }: Inspection): void {
+    this.#inspection = undefined
+    this.#isWritable = isWritable
+  }
+
   readable(_c: tcp.Connection): void {
     this.#drain()
   }
@@ -315,6 +367,11 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   #drain(): void {
     const c = this.#connection
     if (c === undefined) return
+    const inspection = this.#inspection
+    if (inspection !== undefined) {
+      this.#inspected(inspection, inspection.drain(this.#fd, c, this.#isGuestDone))
+      if (this.#fd < 0) return
+    }
     const { slices, arena } = this.#host
     while (this.#isWritable && c.rcvQueued > 0) {
       slices.clear()
@@ -349,6 +406,26 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     this.#host.stack.tcp.abort(c, 'aborted')
   }
 
+  /** The gate says that it must not go on. */
+  #revoke(): void {
+    if (this.#fd < 0) return
+    this.#isRevoked = true
+    const request = this.#request
+    this.#request = undefined
+    if (request === undefined && !this.#isOrphan) {
+      return this.#host.stack.tcp.abort(this.#connection!, 'aborted')
+    }
+    socket.linger0(this.#fd)
+    this.#release('prohibited')
+    request?.refuse()
+  }
+
+  /** A flow that was there before the gate. */
+  readmit(gate: Gate): void {
+    if (this.#passage !== undefined || this.#entry.origin === 'host') return
+    if (!gate.adopt(this.#entry.key)) this.#revoke()
+  }
+
   closed(c: tcp.Connection, reason: tcp.CloseReason): void {
     if (reason === 'finished' && c.rcvQueued > 0) {
       this.#isOrphan = true
@@ -356,7 +433,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       return
     }
     if (reason !== 'finished' && this.#fd >= 0) socket.linger0(this.#fd)
-    this.#release(ENDS[reason])
+    this.#release(this.#isRevoked ? 'prohibited' : ENDS[reason])
   }
 
   #release(end: FlowEnd): void {
@@ -368,6 +445,9 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     this.#fd = -1
     this.#host.counters.tcpClosed++
     this.#host.journal.close(this.#entry, end, this.#host.reactor.now)
+    if (this.#passage === undefined) return
+    this.#passage.revoke = undefined
+    this.#passage.closed(this.#entry.fromGuest, this.#entry.toGuest)
   }
 
   /** The network is closed: the host's side sees a RST, as of a machine that is gone. */
@@ -391,6 +471,12 @@ const ENDS: Readonly<Record<tcp.CloseReason, FlowEnd>> = {
   'guest-timeout': 'guest-timeout',
   aborted: 'host-reset',
   refused: 'guest-refused',
+}
+
+function copy(from: socket.Endpoint, to: socket.Endpoint): void {
+  to.words.set(from.words)
+  to.port = from.port
+  to.scope = from.scope ?? 0
 }
 
 function dialEnd(reason: Reason | undefined): FlowEnd {

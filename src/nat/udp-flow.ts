@@ -38,6 +38,7 @@ import {
 } from '../sys/constants.ts'
 import * as io from '../sys/io.ts'
 import * as socket from '../sys/socket.ts'
+import { Destinations } from './destinations.ts'
 import type { FlowEnd, FlowEntry } from './flow-journal.ts'
 import { type GuestFlow, GuestFlows, type GuestKey, nameOf } from './guest-flows.ts'
 import { appearAs, type Host, isHostLoopback, translate } from './host.ts'
@@ -95,8 +96,14 @@ export class UdpFlows {
       const reason = where === 'refused' ? 'port-unreachable' : 'prohibited'
       return host.stack.refuseDatagram(datagram, reason, host.reactor.now)
     }
-    const flow = this.#flows.get(nameOf(datagram.key)) ?? this.#open(datagram)
-    if (flow === undefined) return
+    const known = this.#flows.get(nameOf(datagram.key))
+    const destinations = host.gate && (known?.destinations ?? new Destinations('udp'))
+    if (destinations !== undefined && !destinations.admits(host.gate!, datagram)) {
+      return void host.stack.counters.drop.egressDenied++
+    }
+    const flow = known ?? this.#open(datagram)
+    if (flow === undefined) return destinations?.close()
+    flow.destinations = destinations
     flow.neighbour = datagram.neighbour
     flow.send(datagram, this.#to)
     this.touch(flow)
@@ -179,6 +186,8 @@ export class UdpFlow implements Handler, GuestFlow, Outlet, Sender {
   readonly #path = new PathOptions()
   fd: number
   mostSegment: number = Infinity
+  /** Where it may send to, when somebody says so. */
+  destinations: Destinations | undefined
 
   constructor(host: Host, flows: UdpFlows, fd: number, family: number, datagram: Datagram) {
     this.#host = host
@@ -243,7 +252,7 @@ export class UdpFlow implements Handler, GuestFlow, Outlet, Sender {
 
   /** A datagram from the host, to the guest. */
   #arrived(batch: Batch, i: number): void {
-    const { options, reactor } = this.#host
+    const { gate, options, reactor, stack } = this.#host
     const peer = batch.peers[i]!
     const { key, neighbour } = this
     const isLoopback = !options.hostLoopback && isHostLoopback(peer.words)
@@ -253,12 +262,19 @@ export class UdpFlow implements Handler, GuestFlow, Outlet, Sender {
     }
     appearAs(options, key, peer)
     const len = batch.len[i]!
+    if (gate !== undefined) {
+      this.destinations ??= new Destinations('udp')
+      if (!this.destinations.admitsReply(gate, key, neighbour, len)) {
+        return void stack.counters.drop.egressDenied++
+      }
+    }
     this.entry.toGuest += len
     this.#flows.row.add(key, neighbour, batch.at[i]!, len, batch.segment[i]!, reactor.now)
   }
 
   release(end: FlowEnd): void {
     const { journal, reactor } = this.#host
+    this.destinations?.close()
     reactor.remove(this)
     io.close(this.fd)
     this.fd = -1

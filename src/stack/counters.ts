@@ -70,6 +70,8 @@ export interface Drops {
   hostFull: number
   /** … that the host's kernel refused, for a reason that ICMP has no word for: port 0, say. */
   hostRefused: number
+  /** A datagram or echo request, or the answer to one, that the egress policy denies. */
+  egressDenied: number
   /** An answer to a question of DNS from somebody who was not asked. */
   dnsStranger: number
   /** To the name server: no question, or one that is too long. */
@@ -156,6 +158,7 @@ export function createCounters(): Counters {
       udpFiltered: 0,
       hostFull: 0,
       hostRefused: 0,
+      egressDenied: 0,
       dnsStranger: 0,
       dnsMalformed: 0,
       tcpMalformed: 0,
