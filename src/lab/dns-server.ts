@@ -1,8 +1,9 @@
-/** A name server for the host of a world, small enough to be sent to its agent: A records, over UDP and TCP. */
+/** A name server for the host of a world, small enough to be sent to its agent: A, AAAA and CNAME records, over UDP and TCP. */
 import type { Kit } from './agent.ts'
 
 /**
- * Answers for `records` (name → IPv4 addresses), at port 53 of `host`; other names do not exist. An answer of more
+ * Answers for `records` (name → addresses, or the name that it is another one of), at port 53 of `host`; other names do not
+ * exist. What it was asked is kept as 'dns names'. An answer of more
  * than 512 octets, or what the client says by EDNS (RFC 6891 §6.2.3), is truncated over UDP, so that the client asks again
  * over TCP (RFC 1035 §4.2.1).
  */
@@ -13,6 +14,8 @@ export async function serveDns(
 ): Promise<void> {
   const HEADER_LEN = 12
   const TYPE_A = 1
+  const TYPE_CNAME = 5
+  const TYPE_AAAA = 28
   const CLASS_IN = 1
   const NAME_ERROR = 3
 
@@ -26,21 +29,57 @@ export async function serveDns(
     return { name: labels.join('.').toLowerCase(), end: at + 5, type: query.readUInt16BE(at + 1) }
   }
 
-  const record = (address: string): Buffer => {
-    const octets = Buffer.alloc(16)
-    octets.writeUInt16BE(0xc000 | HEADER_LEN, 0) // the question's name
-    octets.writeUInt16BE(TYPE_A, 2)
-    octets.writeUInt16BE(CLASS_IN, 4)
-    octets.writeUInt32BE(60, 6) // TTL, in seconds
-    octets.writeUInt16BE(4, 10)
-    octets.set(address.split('.').map(Number), 12)
-    return octets
+  const encode = (name: string): Buffer =>
+    Buffer.concat([
+      ...name
+        .split('.')
+        .map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`)),
+      Buffer.of(0),
+    ])
+
+  const octetsOf = (value: string): { type: number; data: Buffer } => {
+    if (/^[\d.]+$/.test(value)) {
+      return { type: TYPE_A, data: Buffer.from(value.split('.').map(Number)) }
+    }
+    if (!value.includes(':')) return { type: TYPE_CNAME, data: encode(value) }
+    const [head = '', tail = ''] = value.split('::')
+    const groups = (text: string): string[] => (text === '' ? [] : text.split(':'))
+    const zeros = 8 - groups(head).length - groups(tail).length
+    const all = [...groups(head), ...new Array<string>(zeros).fill('0'), ...groups(tail)]
+    return {
+      type: TYPE_AAAA,
+      data: Buffer.from(all.map((g) => g.padStart(4, '0')).join(''), 'hex'),
+    }
+  }
+
+  /** What there is of a type for a name, by way of those that it is another one of. */
+  const recordsOf = (name: string, wanted: number): Buffer[] => {
+    const found: Buffer[] = []
+    for (let at: string | undefined = name, hops = 0; at !== undefined && hops < 8; hops++) {
+      let next: string | undefined
+      for (const value of records[at] ?? []) {
+        const { type, data } = octetsOf(value)
+        if (type === TYPE_CNAME) next = value
+        else if (type !== wanted) continue
+        const head = Buffer.alloc(10)
+        head.writeUInt16BE(type, 0)
+        head.writeUInt16BE(CLASS_IN, 2)
+        head.writeUInt32BE(60, 4) // TTL, in seconds
+        head.writeUInt16BE(data.length, 8)
+        const owner = at === name ? Buffer.of(0xc0, HEADER_LEN) : encode(at)
+        found.push(Buffer.concat([owner, head, data]))
+      }
+      at = next
+    }
+    return found
   }
 
   const answer = (query: Buffer, limit: number): Buffer => {
     const { name, end, type } = question(query)
     const addresses = records[name]
-    const answers = type === TYPE_A ? (addresses ?? []).map(record) : []
+    const names = (keep.get('dns names') as string[] | undefined) ?? []
+    keep.set('dns names', [...names, name].slice(-1000))
+    const answers = recordsOf(name, type)
     const header = Buffer.from(query.subarray(0, HEADER_LEN))
     const whole = Buffer.concat([header, query.subarray(HEADER_LEN, end), ...answers])
     const truncated = whole.length > limit
