@@ -18,6 +18,15 @@ export type {
   Warning,
 } from './engine/types.ts'
 export type { Capture, CaptureOptions } from './library/capture.ts'
+export {
+  allow,
+  deny,
+  type EgressOptions,
+  type FlowQuestion,
+  type HookContext,
+  type NameQuestion,
+  type Verdict,
+} from './library/egress.ts'
 export type {
   BindOptions,
   ConnectOptions,
@@ -40,3 +49,5 @@ export type {
   NetworkUdpSocket,
   NetworkUdpSocketEvents,
 } from './library/udp-socket.ts'
+export type { DecidedBy, Decision, DecisionKind } from './policy/decisions.ts'
+export type { Policy, PolicyInput, Rule, RuleInput } from './policy/policy.ts'

@@ -17,12 +17,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   sys: [],
   tap: ['stack', 'stack/wire', 'sys'],
   nat: ['stack', 'stack/tcp', 'stack/wire', 'sys'],
-  engine: ['nat', 'tap', 'stack', 'stack/tcp', 'stack/wire', 'sys'],
-  control: ['engine', 'stack/wire', 'sys'],
-  library: ['engine', 'tap', 'stack/wire'],
+  egress: ['nat', 'policy', 'policy/evidence', 'stack', 'stack/tcp', 'stack/wire', 'sys'],
+  engine: ['egress', 'policy', 'nat', 'tap', 'stack', 'stack/tcp', 'stack/wire', 'sys'],
+  control: ['policy', 'engine', 'stack/wire', 'sys'],
+  library: ['egress', 'policy', 'engine', 'tap', 'stack/wire'],
   lab: ['sys'],
   demo: ['lab'],
-  '.': ['control', 'library', 'engine'],
+  '.': ['control', 'library', 'engine', 'policy'],
 }
 
 /** Every `from './x.ts'` and `import('./x.ts')` of a source, as paths below src. */

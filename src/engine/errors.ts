@@ -4,6 +4,7 @@ export type ErrorCode =
   | 'ERR_INVALID_OPTION'
   | 'ERR_NETWORK_CLOSED'
   | 'ERR_NO_GUEST'
+  | 'ERR_NO_EGRESS'
   | 'ERR_NOT_SUPPORTED'
   | 'ERR_WORKER_FAILED'
 

@@ -8,6 +8,8 @@
  */
 
 import type { Handler } from '../nat/reactor.ts'
+import type { Decision } from '../policy/decisions.ts'
+import type { Policy } from '../policy/policy.ts'
 import { EPERM, EPOLLIN } from '../sys/constants.ts'
 import { must } from '../sys/errors.ts'
 import * as io from '../sys/io.ts'
@@ -127,6 +129,18 @@ class MainThreadNetwork implements Network, Handler {
 
   stats(): Stats {
     return this.#plane.stats()
+  }
+
+  recordDecisions(): void {
+    this.#plane.egress?.record(true)
+  }
+
+  decisions(): Decision[] {
+    return this.#plane.egress?.decisions.take() ?? []
+  }
+
+  setPolicy(policy: Policy): void {
+    this.#plane.setPolicy(policy)
   }
 
   capture(options: CaptureOptions): void {

@@ -8,12 +8,17 @@
  *                                                   ←    'answer' or 'refusal', with the same id
  *                                                   ←    'happened', what was asked for by 'observe'
  *   one to the eventfd: look at the rings         ⇄    'rung'
+ *                                                   ←    'decided', then no more until 'takeDecisions'
+ *                                                   ←    'asked'; 'answerHook' follows, or 'withdrawn'
  *   flags[STOP] = 1, then one to the eventfd        →
  *                                                   ←    'ended', then the thread ends
  *
  * The flags are in shared memory, because a thread in a system call serves no message port, and the main thread in its
  * 'exit' event none either.
  */
+import type { HookQuestion, HookVerdict } from '../egress/hooks.ts'
+import type { Decision } from '../policy/decisions.ts'
+import type { Policy } from '../policy/policy.ts'
 import type {
   CaptureOptions,
   CaptureResult,
@@ -61,6 +66,11 @@ export interface Commands {
   useRings(rings: SharedArrayBuffer): void
   listen(options: EndpointOptions): { id: number; port: number }
   unlisten(id: number): boolean
+  setPolicy(policy: Policy): void
+  recordDecisions(isOn: boolean): void
+  /** The decisions that were reported were read: there may be more. */
+  takeDecisions(): void
+  answerHook(id: number, verdict: HookVerdict): void
 }
 
 export interface Request {
@@ -75,6 +85,9 @@ export type Report =
   | { readonly kind: 'refusal'; readonly id: number; readonly failure: Failure }
   | { readonly kind: 'happened'; readonly happenings: readonly Happening[] }
   | { readonly kind: 'rung' }
+  | { readonly kind: 'decided'; readonly decisions: readonly Decision[] }
+  | { readonly kind: 'asked'; readonly question: HookQuestion }
+  | { readonly kind: 'withdrawn'; readonly id: number }
   | { readonly kind: 'ended'; readonly reason: Ending['reason']; readonly failure?: Failure }
 
 /** An error on its way. Cloning keeps its class, message, stack and cause, and loses Node's fields. */

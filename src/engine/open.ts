@@ -39,11 +39,15 @@ export async function openPlane(
     attached = { ...attached, fd: io.dup(attached.fd) }
   }
   try {
-    return new DataPlane(
+    const { egress } = options
+    const { Egress } = egress ? await import('../egress/network-egress.ts') : {}
+    const plane = new DataPlane(
       attached,
       { ...options, subnet: options.cidr, addresses, outbound },
       onGone,
     )
+    plane.egress = egress && new Egress!(plane.nat, egress)
+    return plane
   } catch (error) {
     detach(attached)
     io.closeAll([attached.fd, ...(attached.streams ?? [])])

@@ -3,9 +3,11 @@
  * runs; whoever owns it calls `turn` again and again.
  */
 import { readFileSync } from 'node:fs'
+import type { Egress } from '../egress/network-egress.ts'
 import { Nat } from '../nat/nat.ts'
 import type { OutboundAddresses } from '../nat/outbound.ts'
 import { type Handler, Reactor } from '../nat/reactor.ts'
+import type { Policy } from '../policy/policy.ts'
 import { Arrival } from '../stack/link.ts'
 import { OVERHEAD, Stack } from '../stack/stack.ts'
 import { mapped } from '../stack/wire/address.ts'
@@ -19,6 +21,7 @@ import { Tap } from '../tap/tap.ts'
 import { ipv6Subnet, type SubnetAddresses, slaacAddress } from './addresses.ts'
 import { Captures } from './captures.ts'
 import { EndpointPlane } from './endpoint-plane.ts'
+import { SlipwayError } from './errors.ts'
 import { ForwardTable } from './forward-table.ts'
 import { type Limits, limitsOf, MIN_MTU } from './limits.ts'
 import { statsOf } from './stats.ts'
@@ -58,6 +61,8 @@ export class DataPlane implements Handler {
   readonly #gateways: { gateway: Int32Array; gateway6: Int32Array | undefined }
   readonly #tap: Tap
   readonly captures: Captures
+  /** Where the guest may go; absent: anywhere. */
+  egress: Egress | undefined
   readonly #warnings = new Warnings()
   readonly #stats = (): Stats => this.stats()
   readonly #arrival = new Arrival()
@@ -200,7 +205,14 @@ export class DataPlane implements Handler {
 
   /** What was counted until now. */
   stats(): Stats {
-    return statsOf(this.stack, this.nat, this.#tap.counters)
+    return statsOf(this.stack, this.nat, this.#tap.counters, this.egress)
+  }
+
+  /** Throws when there was no policy at first. */
+  setPolicy(policy: Policy): void {
+    if (this.egress !== undefined) return this.egress.setPolicy(policy)
+    const message = 'the network was made without an egress policy'
+    throw new SlipwayError('ERR_NO_EGRESS', message)
   }
 
   /** Calls the observer for what it is interested in, and nobody else any more. */

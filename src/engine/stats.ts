@@ -1,4 +1,5 @@
 /** The counters of all parts, as one snapshot that can be posted to another thread. */
+import type { Egress } from '../egress/network-egress.ts'
 import type { Nat } from '../nat/nat.ts'
 import type { Stack } from '../stack/stack.ts'
 import type { TapCounters } from '../tap/tap.ts'
@@ -8,6 +9,7 @@ export function statsOf(
   { counters: stack }: Stack,
   { counters: nat }: Nat,
   tap: TapCounters,
+  egress: Egress | undefined,
 ): Stats {
   return {
     fromGuest: { frames: stack.framesFromGuest, octets: stack.octetsFromGuest },
@@ -31,5 +33,6 @@ export function statsOf(
       tapShort: tap.droppedShort,
     },
     socketsFailed: nat.resources,
+    ...(egress !== undefined && { egress: egress.stats() }),
   }
 }

@@ -3,9 +3,12 @@
  * only, so that the command line can be read and refused before the engine, the stack or koffi is loaded.
  */
 
+import type { NetworkEgress } from '../egress/network-egress.ts'
 import type { ClosedFlow, Flow, FlowListener } from '../nat/flow-journal.ts'
 import type { KeepAliveOption } from '../nat/keep-alive.ts'
 import type { Filtering } from '../nat/udp-filter.ts'
+import type { Decision } from '../policy/decisions.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { Drops } from '../stack/counters.ts'
 import type { FORWARD_MODES, Limits } from './limits.ts'
 
@@ -41,6 +44,8 @@ export interface NetworkOptions {
   readonly outboundAddr6?: string
   /** Does the DNS address answer? */
   readonly dns: boolean
+  /** Where the guest may go. Absent: anywhere. */
+  readonly egress?: NetworkEgress
   /** How published TCP ports lead to the guest: by the TAP (the default), or past it to the guest's loopback. */
   readonly forwardMode?: ForwardMode
   /** Absent: as the system has it. */
@@ -164,11 +169,26 @@ export interface Stats {
   }
   /** Sockets that could not be opened or accepted for want of descriptors or memory. */
   readonly socketsFailed: number
+  /** Where there is an egress policy: what it said. */
+  readonly egress?: {
+    readonly flowsAllowed: number
+    readonly flowsDenied: number
+    readonly questionsAllowed: number
+    readonly questionsDenied: number
+    /** Addresses that had to be forgotten for others: flows to them are denied. */
+    readonly leasesEvicted: number
+  }
 }
 
 /** The network goes on, but something is not as it should be. */
 export interface Warning {
-  readonly code: 'WARN_CONNECTIONS' | 'WARN_MEMORY' | 'WARN_SOCKETS' | 'WARN_TAP' | 'WARN_CAPTURE'
+  readonly code:
+    | 'WARN_CONNECTIONS'
+    | 'WARN_MEMORY'
+    | 'WARN_SOCKETS'
+    | 'WARN_TAP'
+    | 'WARN_CAPTURE'
+    | 'WARN_HOOK'
   /** How often it happened since the last warning of this code. */
   readonly count: number
   /** For people. */
@@ -227,6 +247,12 @@ export interface Network {
   capture(options: CaptureOptions): void
   /** Calls the observer from now on, in the data plane's turn, for what it is interested in. */
   observe(observer: Observer, interest: Interest): void
+  /** Records from now on what is decided of the guest's egress. */
+  recordDecisions(): void
+  /** What was decided since it was asked last. */
+  decisions(): Decision[]
+  /** Throws when the network was made without an egress policy. */
+  setPolicy(policy: Policy): void
   close(): Promise<void>
 }
 

@@ -7,6 +7,9 @@
  */
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import type { HookQuestion, HookVerdict } from '../egress/hooks.ts'
+import type { Decision } from '../policy/decisions.ts'
+import type { Policy } from '../policy/policy.ts'
 import * as io from '../sys/io.ts'
 import { addressesOf, formatAddresses } from './addresses.ts'
 import { SlipwayError } from './errors.ts'
@@ -64,6 +67,16 @@ export async function startWorkerNetwork(
   }
 }
 
+/** Who decides in the program, and reads what was decided. */
+export interface EgressUser {
+  /** `takeDecisions` has to follow. */
+  decided(decisions: readonly Decision[]): void
+  /** `answerHook` has to follow. */
+  asked(question: HookQuestion): void
+  /** No answer is waited for any more. */
+  withdrawn(id: number): void
+}
+
 interface Waiting {
   resolve(value: never): void
   reject(error: Error): void
@@ -79,6 +92,8 @@ export class WorkerNetwork {
   onHappening: ((happening: Happening) => void) | undefined
   /** Called once when it is over, before `closed` resolves. */
   onEnded: ((ending: Ending) => void) | undefined
+  /** Told of what is decided, and asked. */
+  egress: EgressUser | undefined
   readonly #worker: Worker
   readonly #wakeFd: number
   readonly #flags = new Int32Array(new SharedArrayBuffer(8))
@@ -137,6 +152,25 @@ export class WorkerNetwork {
   /** What `onHappening` is called with from now on. A network that is over has nothing to tell. */
   observe(interest: Interest): void {
     this.#ask('observe', interest).catch(() => {})
+  }
+
+  setPolicy(policy: Policy): Promise<void> {
+    return this.#ask('setPolicy', policy)
+  }
+
+  /** `egress.decided` is called from now on, or not any more. */
+  recordDecisions(isOn: boolean): void {
+    this.#ask('recordDecisions', isOn).catch(() => {})
+  }
+
+  /** The decisions that `egress.decided` was called with were read. */
+  takeDecisions(): void {
+    this.#ask('takeDecisions').catch(() => {})
+  }
+
+  /** The answer to a question that `egress.asked` was called with. */
+  answerHook(id: number, verdict: HookVerdict): void {
+    this.#ask('answerHook', id, verdict).catch(() => {})
   }
 
   capture(options: CaptureOptions): Promise<number> {
@@ -202,6 +236,12 @@ export class WorkerNetwork {
       for (const happening of report.happenings) this.onHappening?.(happening)
     } else if (report.kind === 'rung') {
       this.#exchange?.look()
+    } else if (report.kind === 'decided') {
+      this.egress?.decided(report.decisions)
+    } else if (report.kind === 'asked') {
+      this.egress?.asked(report.question)
+    } else if (report.kind === 'withdrawn') {
+      this.egress?.withdrawn(report.id)
     } else if (report.kind === 'ended') {
       const { reason, failure } = report
       this.#ending ??= failure === undefined ? { reason } : { reason, error: errorOf(failure) }

@@ -38,6 +38,8 @@ let ending: { reason: Ending['reason']; failure?: Failure } | undefined
 
 /** What has happened in this turn. */
 const happenings: Happening[] = []
+/** Decisions that were reported last were read. */
+let areDecisionsTaken = true
 const observer: Observer = {
   flowOpened: (flow) => void happenings.push({ kind: 'flow-open', flow }),
   flowClosed: (flow) => void happenings.push({ kind: 'flow-close', flow }),
@@ -68,6 +70,8 @@ async function attachAndServe(isStopped: () => boolean): Promise<void> {
     serve(plane)
   } finally {
     plane.close()
+    areDecisionsTaken = true
+    reportDecisions(plane)
     reportHappenings()
   }
 }
@@ -85,6 +89,18 @@ function serve(plane: DataPlane): void {
     useRings: (rings) => plane.useRings(rings, () => report({ kind: 'rung' })),
     listen: (options) => plane.endpoints!.listen(options),
     unlisten: (id) => plane.endpoints!.unlisten(id),
+    setPolicy: (policy) => plane.setPolicy(policy),
+    recordDecisions: (isOn) => plane.egress?.record(isOn),
+    takeDecisions: () => {
+      areDecisionsTaken = true
+    },
+    answerHook: (id, verdict) => plane.egress?.answer(id, verdict, plane.reactor.now),
+  }
+  if (plane.egress !== undefined) {
+    plane.egress.listener = {
+      asked: (question) => report({ kind: 'asked', question }),
+      withdrawn: (id) => report({ kind: 'withdrawn', id }),
+    }
   }
   const alarm: Handler = {
     token: -1,
@@ -103,6 +119,7 @@ function serve(plane: DataPlane): void {
   report({ kind: 'ready' })
   while (ending === undefined && Atomics.load(flags, STOP) === 0) {
     plane.turn(performance.now() + LONGEST_SLEEP)
+    reportDecisions(plane)
     reportHappenings()
   }
 }
@@ -114,6 +131,13 @@ function answer(commands: Commands, { id, name, args }: Request): Report {
   } catch (error) {
     return { kind: 'refusal', id, failure: failureOf(error) }
   }
+}
+
+/** No more before the last ones were read: until then they become one here. */
+function reportDecisions({ egress }: DataPlane): void {
+  if (egress === undefined || !areDecisionsTaken || egress.decisions.isEmpty) return
+  areDecisionsTaken = false
+  report({ kind: 'decided', decisions: egress.decisions.take() })
 }
 
 function reportHappenings(): void {

@@ -9,7 +9,11 @@ import type {
   Stats,
 } from '../engine/types.ts'
 import { startWorkerNetwork, type WorkerNetwork } from '../engine/worker-network.ts'
+import type { Decision } from '../policy/decisions.ts'
+import type { PolicyInput } from '../policy/policy.ts'
 import { type Capture, type CaptureOptions, LibraryCapture, readCaptureOptions } from './capture.ts'
+import { Deciding } from './deciding.ts'
+import { type Hooks, readEgress, readPolicy } from './egress.ts'
 import type { BindOptions, ConnectOptions, ListenOptions } from './endpoint-options.ts'
 import { Endpoints } from './endpoints.ts'
 import { Events, type Listener, type NetworkEvents, type Subject } from './events.ts'
@@ -76,6 +80,13 @@ export interface Network extends Subject {
   connect(options: ConnectOptions): Promise<NetworkSocket>
   /** Takes a UDP port on the container's network. Rejects with `EADDRINUSE`. */
   bind(options?: BindOptions): Promise<NetworkUdpSocket>
+  /**
+   * From now on this policy holds, at once and for flows that are there as well: those that it denies are reset. Rejects when
+   * `attach` was given no `egress`. Hooks stay as they are.
+   */
+  setPolicy(policy: PolicyInput): Promise<void>
+  /** What is decided from now on, until the network ends. Nothing that is denied is left out, however slow the reader is. */
+  decisions(): AsyncIterableIterator<Decision>
   /** Keep the program alive as long as the network is there (the default). */
   ref(): this
   /** Let the program end though the network is there. */
@@ -107,9 +118,11 @@ export interface Network extends Subject {
  * ```
  */
 export async function attach(options: AttachOptions): Promise<Network> {
-  const { network, signal } = readAttachOptions(options)
+  const { network, signal, egress: given } = readAttachOptions(options)
   checkPlatform()
-  return new LibraryNetwork(await startWorkerNetwork(network, signal), network)
+  const { egress, hooks } = (await readEgress(given)) ?? {}
+  const all = egress === undefined ? network : { ...network, egress }
+  return new LibraryNetwork(await startWorkerNetwork(all, signal), network, hooks)
 }
 
 /** Constants and structures of the kernel are written down for these two, which have them in common. */
@@ -127,13 +140,15 @@ class LibraryNetwork implements Network {
   readonly #engine: WorkerNetwork
   readonly #events: Events
   readonly #endpoints: Endpoints
+  readonly #deciding: Deciding
 
-  constructor(engine: WorkerNetwork, options: NetworkOptions) {
+  constructor(engine: WorkerNetwork, options: NetworkOptions, hooks: Hooks = {}) {
     this.#engine = engine
     this.addresses = engine.addresses
     this.closed = engine.closed
     this.#events = new Events(engine)
     this.#endpoints = new Endpoints(engine, options)
+    this.#deciding = new Deciding(engine, hooks)
     const { forwards } = engine
     const remove = async (id: number) => forwards.remove(readForwardId(id))
     this.forwards = {
@@ -166,6 +181,14 @@ class LibraryNetwork implements Network {
 
   bind(options: BindOptions = {}): Promise<NetworkUdpSocket> {
     return this.#endpoints.bind(options)
+  }
+
+  async setPolicy(policy: PolicyInput): Promise<void> {
+    await this.#engine.setPolicy(await readPolicy(policy, 'policy'))
+  }
+
+  decisions(): AsyncIterableIterator<Decision> {
+    return this.#deciding.decisions()
   }
 
   on<Name extends keyof NetworkEvents>(name: Name, listener: Listener<Name>): this {

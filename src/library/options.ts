@@ -36,6 +36,7 @@ import {
   parseMac,
 } from '../stack/wire/address.ts'
 import { isInterfaceName } from '../tap/interface-request.ts'
+import type { EgressOptions } from './egress.ts'
 
 /**
  * Where the container is: the network namespace of a process, or the file of one with, where it cannot be found from
@@ -95,6 +96,8 @@ export interface AttachOptions {
   readonly filtering?: Filtering | undefined
   /** What the network may hold at most. Default: what RLIMIT_NOFILE lets have. */
   readonly limits?: LimitOptions | undefined
+  /** Where the container may go, and who is asked. Default: anywhere. */
+  readonly egress?: EgressOptions | undefined
   /** Cancels attaching: it rejects with the signal's reason. Without effect on a network that is there. */
   readonly signal?: AbortSignal | undefined
 }
@@ -176,6 +179,7 @@ const ATTACH_OPTIONS = [
   'keepAlive',
   'filtering',
   'limits',
+  'egress',
   'signal',
 ] as const satisfies readonly (keyof AttachOptions)[]
 
@@ -191,6 +195,8 @@ const FORWARD_OPTIONS = [
 export function readAttachOptions(given: unknown): {
   network: NetworkOptions
   signal: AbortSignal | undefined
+  /** To be read by `readEgress`. */
+  egress: unknown
 } {
   const options = readObject(given, 'options', ATTACH_OPTIONS)
   const { mtu = DEFAULT_MTU, cidr = DEFAULT_CIDR, macAddress: mac, signal } = options
@@ -223,7 +229,7 @@ export function readAttachOptions(given: unknown): {
     ...readFiltering(options.filtering),
     ...readLimits(options.limits),
   }
-  return { network, signal: readSignal(signal) }
+  return { network, signal: readSignal(signal), egress: options.egress }
 }
 
 export function readForwardOptions(
@@ -482,7 +488,7 @@ export function mistyped(message: string): Error {
   return coded(new TypeError(message))
 }
 
-function coded(error: Error): Error {
+export function coded(error: Error): Error {
   const code: ErrorCode = 'ERR_INVALID_OPTION'
   return Object.assign(error, { code })
 }

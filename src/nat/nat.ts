@@ -129,11 +129,12 @@ export class Nat implements Upper {
    * From now on the gate is asked before anything of the guest goes out. What is there already stays, as far as it lets
    * it.
    */
-  guard(makeGate: (host: Host, asker: DnsAsker) => Gate): void {
+  guard<G extends Gate>(makeGate: (host: Host, asker: DnsAsker) => G): G {
     const gate = makeGate(this.#host, this.#dns.asker)
     this.#host.gate = gate
     const { connections } = this.#host.stack.tcp
     for (const { user } of connections.entries()) if (user instanceof TcpFlow) user.readmit(gate)
+    return gate
   }
 
   /** Publishes a port of the host; throws the system's error when it cannot be had. */

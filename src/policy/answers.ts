@@ -9,7 +9,7 @@
  *  SVCB, HTTPS     address hints stay when they were leased, `h3` where UDP may be sent
  *  all             the TTL is at most 60 s; names that nobody asked for are left out, the additional section as well
  */
-import { type AddressKey, addressKey, type Surroundings } from './addresses.ts'
+import { type AddressKey, addressKey, type JudgedAddress, type Surroundings } from './addresses.ts'
 import type { Decider } from './decider.ts'
 import {
   A,
@@ -62,6 +62,10 @@ export interface AnswerContext {
   readonly now: number
   /** Nothing is taken out: what would be is told. */
   readonly isObserved: boolean
+  /** May the origin have this address? */
+  mayHave(address: JudgedAddress): boolean
+  /** May UDP be sent to that port of it? */
+  mayUseUdp(port: number): boolean
 }
 
 export interface JudgedAnswer {
@@ -246,11 +250,10 @@ class Judge {
     const { type, data } = record
     if (type === A || type === AAAA) return this.#keepAddress(record)
     if (type === SVCB || type === HTTPS) {
-      const { decider, origin, isObserved } = this.#context
-      if (isObserved) return withShortTtl(record)
+      if (this.#context.isObserved) return withShortTtl(record)
       const revised = reviseService(data, {
         isLeased: (words) => this.#isLeased(words),
-        mayUseUdp: (port) => decider.admitsUdp(origin, port),
+        mayUseUdp: (port) => this.#context.mayUseUdp(port),
       })
       return revised && withShortTtl({ ...record, data: revised })
     }
@@ -263,11 +266,11 @@ class Judge {
   }
 
   #keepAddress(record: ResourceRecord): ResourceRecord | undefined {
-    const { decider, surroundings, leases, guest, origin, now, isObserved } = this.#context
+    const { surroundings, leases, guest, origin, now, isObserved } = this.#context
     const words = wordsOf(record)
     if (words === undefined) return undefined
     const judged = surroundings.judge(words)
-    if (!decider.admitAnswer(origin, judged)) {
+    if (!this.#context.mayHave(judged)) {
       this.#removed.push(words)
       if (!isObserved) return undefined
     }

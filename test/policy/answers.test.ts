@@ -54,8 +54,11 @@ function judgeMessage(
   const checked = definePolicy(policy)
   const surroundings = new Surroundings(checked.nat64)
   surroundings.setHostAddresses(['8.8.4.4'])
+  const decider = new Decider(checked)
   return judgeAnswer(asked, answerTo(asked), {
-    decider: new Decider(checked),
+    decider,
+    mayHave: (judged) => decider.admitAnswer(origin, judged),
+    mayUseUdp: (port) => decider.admitsUdp(origin, port),
     surroundings,
     leases,
     guest: GUEST,
