@@ -19,6 +19,7 @@ const OTHERS: readonly (keyof Drops)[] = [
   'echoLimit',
   'hostFull',
   'hostRefused',
+  'egressDenied',
   'dnsStranger',
   'dnsMalformed',
 ]

@@ -322,8 +322,9 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
   if (!mayReceive(c.state)) return
   if (seg.seq !== c.rcvNxt) return receiveAhead(c, seg, now)
   const queued = c.recvQueue
+  const waiting = c.rcvQueued
   let taken = 0
-  if (c.rcvQueued === 0) {
+  if (waiting === 0) {
     taken = c.user.text(c, seg.text, seg.textLen)
     // After `closed` the user has gone; nothing is kept.
     if ((c.state as string) === 'CLOSED') return
@@ -350,8 +351,9 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
     c.rcvNxt = end
     c.rcvQueued += gained
     c.ackNow = true // RFC 5681 §4.2: a gap is filled
-    if (gained > 0) c.user.readable(c)
+    if (gained > 0) return c.user.readable(c)
   }
+  if (waiting > 0 && c.rcvQueued > waiting) c.user.readable(c)
 }
 
 /** RFC 9293 §3.8.6.3: at least every second full segment at once, else with what goes out soon. */

@@ -330,18 +330,26 @@ describe('a host that does not read', () => {
     peer.expectsNothing()
   })
 
-  test('waits no longer for text when it is told of more, nor is text given past what waits', () => {
+  test('is told of text that joins what waits; none is given to it past that', () => {
     const { peer, host } = established()
     host.isReading = false
     peer.sends('. 1:101(100) ack 1', '. 101:201(100) ack 1')
-    expect(host.c.rcvQueued).toBe(200)
+    expect([host.c.rcvQueued, host.events]).toEqual([200, ['established', 'readable']])
     host.isReading = true
+    host.text = () => expect.unreachable('given past what waits')
     peer.sends('. 201:301(100) ack 1') // stands behind what waits
-    expect([host.received, host.c.rcvQueued]).toEqual([0, 300])
+    expect([host.received, host.c.rcvQueued]).toEqual([300, 0])
+  })
+
+  test('goes on as before when it has read all', () => {
+    const { peer, host } = established()
+    host.isReading = false
+    peer.sends('. 1:101(100) ack 1')
+    host.isReading = true
     host.reads()
     peer.takeAll()
-    peer.sends('. 301:401(100) ack 1')
-    expect([host.received, host.c.rcvQueued]).toEqual([400, 0])
+    peer.sends('. 101:201(100) ack 1')
+    expect([host.received, host.c.rcvQueued, host.events]).toEqual([200, 0, ['established']])
   })
 
   test('and takes part of a text: the rest waits', () => {
