@@ -11,6 +11,8 @@ export async function serveDns(
   { dgram, net, listen, bind, keep }: Kit,
   records: Record<string, string[]>,
   host: string = '127.0.0.1',
+  /** In seconds. */
+  ttl: number = 60,
 ): Promise<void> {
   const HEADER_LEN = 12
   const TYPE_A = 1
@@ -64,7 +66,7 @@ export async function serveDns(
         const head = Buffer.alloc(10)
         head.writeUInt16BE(type, 0)
         head.writeUInt16BE(CLASS_IN, 2)
-        head.writeUInt32BE(60, 4) // TTL, in seconds
+        head.writeUInt32BE(ttl, 4)
         head.writeUInt16BE(data.length, 8)
         const owner = at === name ? Buffer.of(0xc0, HEADER_LEN) : encode(at)
         found.push(Buffer.concat([owner, head, data]))

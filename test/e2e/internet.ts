@@ -73,7 +73,7 @@ export async function addInternet({ world, host }: Lab): Promise<Internet> {
   const pem = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
   await namespace.run(serveSites, [SITE, SITE6, EVIL, EVIL6, SECOND], pem)
   await namespace.run(serveDns, { 'anything.test': [EVIL] }, EVIL)
-  await host.run(serveDns, NAMES)
+  await host.run(serveDns, NAMES, '127.0.0.1', 1)
   return {
     namespace,
     ca,
