@@ -10,6 +10,7 @@ test('docs/counters.md has each reason to drop, in its order, and no other', () 
     { counters: createCounters() } as never,
     { counters: {} } as never,
     {} as never,
+    undefined,
   )
   expect([...table].map((row) => row[1])).toEqual(Object.keys(counted.drops))
 })

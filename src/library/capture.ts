@@ -1,7 +1,7 @@
 /** A capture of a network's frames: its options, and the handle that ends it. */
 import type { CaptureResult, CaptureOptions as EngineOptions } from '../engine/types.ts'
 import type { WorkerNetwork } from '../engine/worker-network.ts'
-import { mistyped, readInteger, readObject, readPath } from './options.ts'
+import { mistyped, readInteger, readObject, readPath } from './values.ts'
 
 /** Where a capture goes. One of `path` and `fd`. */
 export interface CaptureOptions {

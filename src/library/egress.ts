@@ -2,7 +2,7 @@
 import type { HooksAsked, HookVerdict } from '../egress/hooks.ts'
 import type { NetworkEgress } from '../egress/network-egress.ts'
 import type { Policy, PolicyInput, Protocol } from '../policy/policy.ts'
-import { coded, mistyped, readInteger, wrong } from './options.ts'
+import { coded, mistyped, readInteger, wrong } from './values.ts'
 
 /** A connection, or the first datagram to somewhere, that no rule is about. */
 export interface FlowQuestion {

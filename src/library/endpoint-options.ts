@@ -2,7 +2,7 @@
 import { addressesOf, ipv6Subnet } from '../engine/addresses.ts'
 import type { EndpointOptions, NetworkOptions } from '../engine/types.ts'
 import * as address from '../stack/wire/address.ts'
-import { mistyped, readBoolean, readInteger, readObject, readSignal, wrong } from './options.ts'
+import { mistyped, readBoolean, readInteger, readObject, readSignal, wrong } from './values.ts'
 
 /** What has to do with a stream's buffers and its end, as of `net.Server` and `net.Socket`. */
 export interface StreamOptions {

@@ -23,10 +23,10 @@ import {
   readGuest,
   readListenOptions,
 } from './endpoint-options.ts'
-import { readInteger, wrong } from './options.ts'
 import { NetworkServer } from './server.ts'
 import { NetworkSocket, type SocketHost } from './socket.ts'
 import { NetworkUdpSocket } from './udp-socket.ts'
+import { readInteger, wrong } from './values.ts'
 
 const MAX_DATAGRAM = 65_507
 /** Of a RELEASE: an ordinary one. */

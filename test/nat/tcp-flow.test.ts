@@ -236,12 +236,12 @@ describe('after the handshake', () => {
     ['ENOMEM', c.ENOMEM],
   ])('%s (%i) is a shortage: it is tried again, and nothing is lost', (_, errno) => {
     connect()
-    kernel.sends = [-errno, -errno]
+    kernel.sends = [-errno, -errno, -errno]
     peer.sends('P. 1:1001(1000) ack 1')
     rig.clock.advance(FIRST_ACK)
     peer.expects('. 1:1(0) ack 1001')
     expectWritten(0)
-    peer.sends('P. 1001:2001(1000) ack 1') // stands behind it
+    peer.sends('P. 1001:2001(1000) ack 1') // stands behind it, and has it tried at once
     wait()
     expectWritten(0)
     wait()
