@@ -32,10 +32,11 @@ function blocksOf(file: string): Block[] {
 const BLOCKS = DOCS.flatMap(blocksOf)
 const commands = BLOCKS.filter(({ language, file }) => language === 'sh' && file !== 'README.md')
 
-/** Run elsewhere: what needs a program of others, or does nothing but install this checkout. */
+/** Run elsewhere: what needs a program of others, installs something, or takes long. */
 const ELSEWHERE: readonly [text: RegExp, file: string, how: RegExp][] = [
   [/^rootlesskit /, 'test/interop/rootlesskit.test.ts', /docs\/rootlesskit\.md/],
-  [/^npm ci$/, '.ci/run', /bash -c 'block 1'/],
+  [/^npm ci$/m, '.ci/run', /bash -c 'block 1'/],
+  [/^(npm (run|install) |sudo apt-get )/, '.ci/run', /npm run bench -- --smoke/],
 ]
 
 const isElsewhere = ({ text }: Block): boolean =>
@@ -61,6 +62,20 @@ describe('blocks', () => {
       expect(BLOCKS.filter(({ text }) => pattern.test(text.trim())).length).toBeGreaterThan(0)
       expect(readFileSync(file, 'utf8')).toMatch(how)
     }
+  })
+
+  test('of npm and apt name scripts that there are, and packages that .ci/run installs', () => {
+    const text = BLOCKS.filter(({ language }) => language === 'sh')
+      .map((block) => block.text)
+      .join('')
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'))
+    const named = [...text.matchAll(/npm run ([\w:]+)/g)].map((match) => match[1]!)
+    expect(named.filter((name) => scripts[name] === undefined)).toEqual([])
+    const run = readFileSync('.ci/run', 'utf8')
+    const packages = [...text.matchAll(/apt-get install (.*)/g)].flatMap((match) =>
+      match[1]!.split(' ').filter((word) => !word.startsWith('-')),
+    )
+    expect(packages.filter((name) => !run.includes(name))).toEqual([])
   })
 
   test('of configuration have the settings that test/interop has, but for k3s, which is not run', () => {
