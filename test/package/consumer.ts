@@ -20,7 +20,10 @@ import {
   SlipwayError,
   type Stats,
 } from 'slipway'
+import type { Policy } from 'slipway/policy'
 import { Station, type Stream } from 'slipway/stack'
+
+export type Reach = Policy
 
 export async function main(pid: number): Promise<void> {
   const options: AttachOptions = { target: { pid }, mtu: 65520, signal: AbortSignal.timeout(1000) }
