@@ -122,7 +122,7 @@ beforeEach(() => {
       },
       remove() {},
       again: (handler: Handler) => again.push(handler),
-      later: (handler: Handler) => later.push(handler),
+      later: (handler: Handler) => void (later.includes(handler) || later.push(handler)),
     },
   } as unknown as Host
   rig.synArrives = (request) => TcpFlow.dial(host, request)
