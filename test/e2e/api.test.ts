@@ -1,7 +1,8 @@
 /** The API socket: what Podman and RootlessKit send, and what nobody should. */
 import * as net from 'node:net'
 import { expect, test } from 'vitest'
-import { GUEST, HOST_ADDRESS, inWorlds, peer } from './lab.ts'
+import { GATEWAY, GUEST, HOST_ADDRESS, inWorlds, peer } from './lab.ts'
+import { openDescriptors } from './proc.ts'
 import * as tasks from './tasks.ts'
 
 let lastPort = 21_000
@@ -177,6 +178,61 @@ inWorlds((lab) => {
     const asking = Array.from({ length: 50 }, () => lab.daemon.api({ execute: 'list_hostfwd' }))
     for (const answer of await Promise.all(asking)) expect(answer).toHaveProperty('entries')
   })
+
+  // What slirp4netns does with each of these: it waits for it, and nothing else goes on.
+  test.skipIf(peer)(
+    'clients that are no use hold up neither the traffic nor each other',
+    async () => {
+      const { guest, daemon } = await lab.attach()
+      const port = await lab.host.run(tasks.serveEcho)
+      const there = { host: GATEWAY, port }
+      await guest.run(tasks.connectKept, 'flow', there)
+      const request = '{"execute":"list_hostfwd"}'
+      const abuses: Record<string, (client: net.Socket) => void> = {
+        'says nothing': () => {},
+        'says half of it': (client) => client.write('{"execute":"list_'),
+        'says nothing, and closes its side': (client) => client.end(),
+        'says it octet by octet': (client) => {
+          const rest = [...request]
+          const next = setInterval(() => client.write(rest.shift() ?? ' '), 100)
+          client.once('close', () => clearInterval(next))
+        },
+        'asks and reads nothing': (client) => client.write(request) && client.pause(),
+        'goes on and on': (client) => {
+          const fill = () => {
+            while (client.writable && client.write(Buffer.alloc(65_536, '[')));
+          }
+          client.on('drain', fill)
+          fill()
+        },
+        'says 4,096 octets': (client) => client.write(Buffer.alloc(4_096, ' ')),
+        'has gone before the answer': (client) => client.write(request, () => client.destroy()),
+      }
+      const before = openDescriptors(daemon.pid)
+      const clients: net.Socket[] = []
+      for (const abuse of Object.values(abuses)) {
+        for (let n = 0; n < 8; n++) {
+          const client = net.connect(daemon.apiSocket)
+          client.on('error', () => {})
+          client.once('connect', () => abuse(client))
+          clients.push(client)
+        }
+      }
+      // While they are all there: new connections, one that is there, and a request in between.
+      for (let round = 0; round < 10; round++) {
+        expect(await guest.run(tasks.exchangeInTurn, there, 10)).toBe(10)
+        expect(await daemon.api({ execute: 'list_hostfwd' })).toHaveProperty('entries')
+      }
+      await guest.run(tasks.act, 'flow', { send: 'still there' })
+      expect(await guest.run(tasks.standing, 'flow', 'text')).toMatchObject({ text: 'still there' })
+      expect(clients.some((client) => !client.destroyed)).toBe(true)
+      for (const client of clients) client.destroy()
+      // What they took is given back.
+      await expect
+        .poll(() => openDescriptors(daemon.pid), { timeout: 5_000 })
+        .toBeLessThan(before + 8)
+    },
+  )
 
   test('a socket that a killed daemon has left is replaced', async () => {
     const guest = await lab.world.container()
