@@ -6,6 +6,7 @@
  * costs 0.2 µs. Variadic functions (ioctl, fcntl, open, syscall) are called as if they were not: on
  * x86-64 and arm64 Linux integers go in the same registers either way.
  */
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 /** By name; also for a thread that binds its own (thread.ts). */
@@ -77,7 +78,7 @@ export function libc(): Libc {
 
 function bind(): Libc {
   if (process.platform !== 'linux') throw new Error('slipway needs Linux')
-  const koffi = createRequire(import.meta.url)('koffi') as Koffi
+  const koffi = loadKoffi()
   library = koffi.load(null)
   const calls: Record<string, unknown> = {
     errno: koffi.errno,
@@ -86,6 +87,22 @@ function bind(): Libc {
   }
   for (const [name, signature] of Object.entries(SIGNATURES)) calls[name] = library.func(signature)
   return calls as Libc
+}
+
+/**
+ * koffi looks for its binary in many places and through two packages, which takes three times as long as to load it. So
+ * it is looked for where npm puts it; with another C library or another package manager koffi does the rest.
+ */
+function loadKoffi(): Koffi {
+  const { arch } = process
+  const require = createRequire(import.meta.url)
+  try {
+    const isMusl = existsSync(`/lib/ld-musl-${arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`)
+    if (!isMusl) return require(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`) as Koffi
+  } catch {
+    // It is elsewhere.
+  }
+  return require('koffi') as Koffi
 }
 
 const own = new Map<string, Call>()
