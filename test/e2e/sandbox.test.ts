@@ -8,7 +8,9 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -357,9 +359,25 @@ inWorlds((lab) => {
     expectConfined(daemon.pid, 'etc,run,var')
     await serveNames()
     await expectAnswer(guest, '192.0.2.1')
-    const { renameSync } = await import('node:fs')
     writeFileSync(`${file}.new`, 'nameserver 127.0.0.2\n')
     renameSync(`${file}.new`, file)
+    await expectAnswer(guest, '192.0.2.2')
+  })
+
+  test.skipIf(peer)('a link that comes to point to another file in /run is followed', async () => {
+    const folder = join(lab.world.directory, 'relinked')
+    for (const each of ['etc', 'run'])
+      mkdirSync(join(folder, each), { recursive: true, mode: 0o755 })
+    for (const n of [1, 2]) writeFileSync(join(folder, 'run', `${n}`), `nameserver 127.0.0.${n}\n`)
+    const link = join(folder, 'etc', 'resolv.conf')
+    symlinkSync('../run/1', link)
+    const wrapper = prepared(`mount --bind ${folder}/run /run; mount --bind ${folder}/etc /etc`)
+    const { guest, daemon } = await lab.attach({ args: BOTH, wrapper }, { podman: true })
+    expectConfined(daemon.pid)
+    await serveNames()
+    await expectAnswer(guest, '192.0.2.1')
+    symlinkSync('../run/2', `${link}.new`)
+    renameSync(`${link}.new`, link)
     await expectAnswer(guest, '192.0.2.2')
   })
 
