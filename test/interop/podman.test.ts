@@ -60,6 +60,25 @@ withPodman([], (lab, podman) => {
     if (!peer) expect(info.host.slirp4netns.version).toMatch(/^slipway: version /m)
   })
 
+  // As docs/troubleshooting.md has it.
+  test.skipIf(peer)('a script in its place adds options of its own', async () => {
+    const [script, log, pcap] = ['script', 'log', 'pcapng'].map(
+      (name) => `${lab.world.home}/${name}`,
+    )
+    const more = `--log-level=debug --log-flows=text --pcap=${pcap}`
+    const input = `#!/bin/sh\nexec ${lab.binary} ${more} "$@" 2>>${log}\n`
+    await lab.world.succeed(['sh', '-ec', `cat >${script}; chmod +x ${script}`], { input })
+    const container = ['run', '--rm', IMAGE, 'wget', '-qO-', `http://${INTERNET}/`]
+    const answer = await podman.succeed(['--network-cmd-path', script!, ...container])
+    expect(JSON.parse(answer).client).toBe('192.0.2.1')
+    expect(await lab.quiet()).toEqual([])
+    const lines = await lab.world.succeed(['cat', log!])
+    expect(lines).toMatch(/^\+ tcp 10\.0\.2\.100:\d+ → 198\.51\.100\.80:80$/m)
+    expect(lines).toContain('received tapfd=')
+    const octets = await lab.world.succeed(['sh', '-c', `wc -c <${pcap}`])
+    expect(Number(octets)).toBeGreaterThan(1_000)
+  })
+
   test('stop, kill, exit and removal end the daemon', async () => {
     const end = {
       stop: () => podman.succeed(['stop', '--time', '0', 'one']),
