@@ -76,7 +76,15 @@ export class ForwardTable {
       ? (words[3]! & ipv4.netmask) === ipv4.network
       : prefix6 !== undefined && words[0] === prefix6[0] && words[1] === prefix6[1]
     if (!isThere) throw new TypeError(`not in the subnet: ${text}`)
+    // RFC 9293 §3.9.1.1, MUST-46.
+    if (proto.startsWith('tcp') && isMapped(words) && !isHost(words[3]! & ~ipv4.netmask)) {
+      throw new TypeError(`not the address of a host: ${text}`)
+    }
     return words
+
+    function isHost(part: number): boolean {
+      return part !== 0 && part !== ~ipv4.netmask
+    }
   }
 
   #isOwnGuest(words: Int32Array): boolean {

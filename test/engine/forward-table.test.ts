@@ -89,6 +89,12 @@ test.each<[string, Partial<Forward>, RegExp]>([
   ['no address at the guest', { guestAddr: 'x' }, /not an IP address: x/],
   ['one elsewhere', { guestAddr: '10.0.3.1' }, /not in the subnet: 10.0.3.1/],
   ['one of IPv6 elsewhere', { guestAddr: 'fd01::1' }, /not in the subnet: fd01::1/],
+  [
+    'all of the subnet, for TCP',
+    { guestAddr: '10.0.2.255' },
+    /not the address of a host: 10.0.2.2/,
+  ],
+  ['the subnet itself, for TCP', { guestAddr: '10.0.2.0' }, /not the address of a host: 10.0.2.0/],
   ['IPv6 for tcp4', { proto: 'tcp4', hostAddr: '::1' }, /not an address for tcp4: ::1/],
   ['IPv4 for udp6', { proto: 'udp6' }, /not an address for udp6: 0.0.0.0/],
   [

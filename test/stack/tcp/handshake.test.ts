@@ -451,6 +451,16 @@ test('a SYN and its answer leave the same block as the other way round', () => {
   assertTcb(active, tcbOf(passive), { sndWl1: 0 })
 })
 
+test('each connection’s timestamps have an offset of their own (RFC 7323 §7.1)', () => {
+  const { rig } = bench()
+  const offsets = [40_000, 40_001, 40_002].map((port) => {
+    rig.peer({ port }).sends('S 0:0(0) win 65535 <mss 1460,TS val 1 ecr 0>')
+    return rig.accept().c.tsOffset
+  })
+  expect(new Set(offsets).size).toBe(3)
+  for (const offset of offsets) expect(Math.abs(offset)).toBeGreaterThan(1000)
+})
+
 test('each connection is its own, by any part of the 4-tuple', () => {
   const { rig, peer } = bench()
   const peers = [

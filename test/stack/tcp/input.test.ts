@@ -79,6 +79,16 @@ describe.each(states)('in %s', (state) => {
     expect(rig.stack.deadline()).toBe(Infinity)
   })
 
+  test('a RST with text resets, and its text is nobody’s (RFC 9293 §3.5.3, SHLD-2)', () => {
+    const joined = make()
+    const { rcvNxt } = numbers(joined)
+    const { received } = joined.host
+    joined.peer.sends(`R ${rcvNxt}:${rcvNxt + 10}(10)`)
+    joined.peer.expectsNothing()
+    const end = state === 'TIME-WAIT' ? 'TIME-WAIT' : 'CLOSED'
+    expect([joined.host.state(), joined.host.received]).toEqual([end, received])
+  })
+
   test('a SYN in the window is challenged, and changes nothing (RFC 5961 §4.2)', () => {
     const joined = make()
     const { rcvNxt, sndNxt } = numbers(joined)
@@ -242,11 +252,14 @@ describe('while our window is closed', () => {
     expect(host.c.rcvQueued).toBe(1)
   })
 
-  test('a RST at RCV.NXT is taken (RFC 9293 §3.10.7.4)', () => {
-    const { peer, host } = closed()
-    peer.sends('R 2001:2001(0)')
-    expect(host.reason).toBe('guest-reset')
-  })
+  test.each(['R 2001:2001(0)', 'R 2001:2011(10)'])(
+    'a RST at RCV.NXT is taken, with text or without (RFC 9293 MUST-66): %s',
+    (reset) => {
+      const { peer, host } = closed()
+      peer.sends(reset)
+      expect(host.reason).toBe('guest-reset')
+    },
+  )
 })
 
 describe('PAWS (RFC 7323 §5.3)', () => {

@@ -1,6 +1,8 @@
 /** Text of the host: segments, super-segments, the guest's window, probes (RFC 9293 §3.8.6). */
 import { describe, expect, test } from 'vitest'
 import { CHUNK } from '../../../src/stack/pool.ts'
+import * as wire from '../../../src/stack/wire/tcp.ts'
+import { IP, TRANSPORT } from '../rig/frames.ts'
 import { closeWait, established, type Joined, LINUX } from '../rig/states.ts'
 import { assertTcb, tcbOf } from '../rig/tcb.ts'
 
@@ -62,6 +64,19 @@ describe('text of the host', () => {
     host.sends(10)
     peer.expects('P. 1:11(10) ack 2')
   })
+})
+
+test('no segment of ours is urgent, or has ECN’s bits, or a class of its own (RFC 9293 SHLD-13, SHLD-23)', () => {
+  const { host, peer, rig } = established({ options: LINUX })
+  peer.sends('P.UEW 1:11(10) ack 1 urg 5 <TS val 2 ecr 0>')
+  host.sends(100_000)
+  host.closes()
+  host.aborts()
+  expect(rig.frames.length).toBeGreaterThan(10)
+  for (const frame of rig.frames) {
+    expect(frame[TRANSPORT + 13]! & (wire.URG | wire.ECE | wire.CWR)).toBe(0)
+    expect(frame[IP + 1]).toBe(0)
+  }
 })
 
 describe('a super-segment', () => {
