@@ -12,6 +12,7 @@ import type { Arena } from '../sys/arena.ts'
 import { EAGAIN } from '../sys/constants.ts'
 import * as socket from '../sys/socket.ts'
 import type { Inspector, Passage } from './gate.ts'
+import { isShortage } from './host-errors.ts'
 
 /** More than a receive queue has of chunks. */
 const MAX_PLACES = 80
@@ -58,20 +59,17 @@ export class Inspection {
     return this.#count(socket.send(fd, this.#arena, at, room), room)
   }
 
-  /** Sends what may be sent of the connection's queue; returns how much, or -errno. */
+  /** Sends once what may be sent of the connection's queue; returns how much, 0 when there is nothing, or -errno. */
   drain(fd: number, c: tcp.Connection, isGuestDone: boolean): number {
     this.#feedQueue(c)
     if (isGuestDone && !this.isOver) this.#inspector.end()
-    let sum = 0
-    for (let room = this.#room; this.isWritable && room > 0; room = this.#room) {
-      places.clear()
-      c.recvQueue.slices(0, Math.min(room, c.rcvQueued), places)
-      const n = this.#count(socket.sendv(fd, this.#arena, places), places.total)
-      if (n < 0) return n
-      tcp.consume(c, n)
-      sum += n
-    }
-    return sum
+    const room = Math.min(this.#room, c.rcvQueued)
+    if (room === 0 || !this.isWritable) return 0
+    places.clear()
+    c.recvQueue.slices(0, room, places)
+    const n = this.#count(socket.sendv(fd, this.#arena, places), places.total)
+    if (n > 0) tcp.consume(c, n)
+    return n
   }
 
   #feed(at: number, len: number): void {
@@ -95,7 +93,7 @@ export class Inspection {
   }
 
   #count(n: number, wanted: number): number {
-    if (n < wanted) this.isWritable = false
+    if (n < wanted && !(n < 0 && isShortage(-n))) this.isWritable = false
     if (n === -EAGAIN) return 0
     if (n > 0) this.#sent += n
     return n

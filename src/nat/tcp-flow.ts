@@ -346,6 +346,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   /** Octets that somebody read before they were sent, or -errno. */
   #inspected(inspection: Inspection, n: number): number {
     if (inspection.isDenied) this.#revoke()
+    else if (isShortage(-n)) this.#host.reactor.later(this, SHORTAGE_RETRY)
     else if (n < 0) this.#hostFailed()
     else {
       this.#entry.fromGuest += n
@@ -369,7 +370,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (c === undefined) return
     const inspection = this.#inspection
     if (inspection !== undefined) {
-      this.#inspected(inspection, inspection.drain(this.#fd, c, this.#isGuestDone))
+      while (this.#inspected(inspection, inspection.drain(this.#fd, c, this.#isGuestDone)) > 0);
       if (this.#fd < 0) return
     }
     const { slices, arena } = this.#host
