@@ -40,7 +40,7 @@ export class DnsRelay {
       stack.counters.drop.dnsMalformed++
       return true
     }
-    if (this.#answerOurselves(datagram)) return true
+    if (this.answersItself(datagram)) return true
     const name = `${nameOf(key, true)} ${dns.id(arena.view, at)}`
     const octets = arena.bytes.slice(at, at + len)
     const known = this.#questions.get(name)
@@ -59,10 +59,10 @@ export class DnsRelay {
     return true
   }
 
-  /** Is it about a name of the program's own? */
-  #answerOurselves({ key, at, len, neighbour }: Datagram): boolean {
+  /** A question to the name server about a name of the program's own is answered; false when it is about another. */
+  answersItself({ key, at, len, neighbour }: Datagram): boolean {
     const { names, arena, stack, reactor } = this.#host
-    if (names.isEmpty) return false
+    if (names.isEmpty || len > MAX_QUESTION) return false
     arena.bytes.copyWithin(this.#at, at, at + len)
     const end = names.answer(arena.view, this.#at, this.#at + len, this.#at + dns.UDP_LEN)
     if (end < 0) return false

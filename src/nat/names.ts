@@ -38,7 +38,7 @@ export class Names {
    */
   answer(v: DataView, at: number, end: number, limit: number): number {
     const question = this.#question
-    if (this.isEmpty || dns.opcode(v, at) !== dns.QUERY) return -1
+    if (!dns.check(v, at, end) || !dns.isQuery(v, at) || dns.opcode(v, at) !== dns.QUERY) return -1
     if (!dns.parseQuestion(v, at, end, question)) return -1
     const addresses = this.#names.get(dns.readName(v, question))
     if (addresses === undefined) return -1

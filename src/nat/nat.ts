@@ -99,7 +99,10 @@ export class Nat implements Upper {
     if (this.endpoints.datagramArrives(datagram, this.#host.reactor.now)) return
     if (this.#dhcp.receive(datagram) || this.#dhcpv6.receive(datagram)) return
     const { gate, options } = this.#host
-    if (gate !== undefined && isForDns(options, datagram.key)) return gate.receiveQuestion(datagram)
+    if (gate !== undefined && isForDns(options, datagram.key)) {
+      if (!this.#dns.answersItself(datagram)) gate.receiveQuestion(datagram)
+      return
+    }
     if (this.#dns.receive(datagram)) return
     if (!this.#isAnswer(datagram)) this.#udp.receive(datagram)
   }

@@ -211,6 +211,24 @@ inWorlds((lab) => {
       expect((await program.stats()).udp.opened).toBe(1)
     })
 
+    test('comes before a policy that denies everything, and so does its name', async () => {
+      const { guest, program } = await attached({ egress: { rules: [] } })
+      const name = 'metadata.internal'
+      await program.run(serveHttp, 'inside', { address: METADATA, port: 80, name })
+      const page = await guest.run(tasks.fetchText, { host: name, port: 80 })
+      expect(page).toEqual({ text: 'inside', client: GUEST })
+      const port = await guest.run(tasks.serveText, 'of the container', '0.0.0.0')
+      expect(await program.run(dial, 'stream', { port })).toMatchObject({ remotePort: port })
+      const denied = await guest.run(tasks.tryToConnect, { host: HOST_ADDRESS, port: 9 })
+      expect(denied.outcome).not.toBe('connected')
+      const other = await guest.run(async ({ dns }, server) => {
+        const resolver = new dns.promises.Resolver({ timeout: 1000, tries: 1 })
+        resolver.setServers([server])
+        return resolver.resolve4('other.internal').catch((error) => error.code)
+      }, DNS)
+      expect(other).toBe('ENOTFOUND')
+    })
+
     test('cannot have what is taken, and can when it is free again', async () => {
       const { guest, program } = await attached({ dns: true })
       await guest.run(tasks.tryToConnect, { host: HOST_ADDRESS, port: 9 })

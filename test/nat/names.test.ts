@@ -75,6 +75,16 @@ test('what is no question of one name is for others (RFC 1035 §4.1.2)', () => {
   expect(names.answer(view, 0, 40, 512)).toBe(-1)
 })
 
+test('an answer, and what is no message at all, are for others', () => {
+  names.add('a', V4)
+  const view = new DataView(
+    Uint8Array.of(0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 0, 0, 1, 0, 1, 0).buffer,
+  )
+  for (let end = 0; end < 19; end++) expect(names.answer(view, 0, end, 512)).toBe(-1)
+  view.setUint8(2, 0x80)
+  expect(names.answer(view, 0, 19, 512)).toBe(-1)
+})
+
 test('no more is answered than a datagram holds', () => {
   for (let i = 0; i < 100; i++) names.add('a', V4)
   expect(ask('a', dns.A)).toMatch(/^(29|30) /)
