@@ -68,6 +68,19 @@ describe.skipIf(!has('ping') || !has('ip'))('ping to the outside', () => {
         expect(stdout).toContain('3 received')
       }
     })
+
+    test.skipIf(peer)('--outbound-addr6: requests go out from there', async () => {
+      await permit(lab)
+      await addHostAddress6(lab.host)
+      const address = '2001:db8::77'
+      const added = await lab.host.execute(['ip', 'addr', 'replace', `${address}/128`, 'dev', 'lo'])
+      expect(added).toMatchObject({ status: 0, stderr: '' })
+      const { guest } = await lab.attach({ args: ['-6', `--outbound-addr6=${address}`] })
+      expect(await address6(guest)).toMatch(/^fd00:/)
+      expect((await guest.execute(ping(HOST_ADDRESS6))).stdout).toContain('3 received')
+      const sockets = await lab.host.run(({ fs }) => fs.readFileSync('/proc/net/icmp6', 'utf8'))
+      expect(sockets).toContain('B80D0120000000000000000077000000:')
+    })
   })
 })
 
