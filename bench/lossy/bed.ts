@@ -11,7 +11,6 @@ import { GATEWAY, type Namespace, type World } from '../../src/lab/world.ts'
 import type { LinkOptions } from '../../test/stack/rig/lossy-link.ts'
 import type { RelayOptions } from './relay.ts'
 
-const PORT = 5301
 const GUEST = '10.0.2.100/24'
 const RUN = fileURLToPath(new URL('../../scripts/run.mjs', import.meta.url))
 const RELAY = fileURLToPath(new URL('relay.ts', import.meta.url))
@@ -23,10 +22,12 @@ export type Direction = 'down' | 'up'
 
 export class Bed {
   readonly #guest: Namespace
+  readonly #port: string
   readonly #close: () => Promise<void>
 
-  private constructor(guest: Namespace, close: () => Promise<void>) {
+  private constructor(guest: Namespace, port: string, close: () => Promise<void>) {
     this.#guest = guest
+    this.#port = port
     this.#close = close
   }
 
@@ -62,14 +63,14 @@ export class Bed {
       stop = () => daemon.stop()
       await ip(near, 'link add br0 type bridge', 'link set near0 master br0 up')
       await ip(near, `link set tap0 mtu ${mtu} master br0 up`, 'link set br0 up')
-      server = world.host.start(['python3', TRANSFER, 'serve', '127.0.0.1', `${PORT}`])
+      server = world.host.start(['python3', TRANSFER, 'serve', '127.0.0.1'])
     } else {
       await ip(near, 'link set lo up', `link set near0 mtu ${mtu} up`)
       await ip(near, `address add ${GATEWAY}/24 dev near0`)
-      server = near.start(['python3', TRANSFER, 'serve', GATEWAY, `${PORT}`])
+      server = near.start(['python3', TRANSFER, 'serve', GATEWAY])
     }
-    await says(server, 'listening')
-    return new Bed(guest, async () => {
+    const port = await says(server, 'listening at')
+    return new Bed(guest, port, async () => {
       await stop()
       for (const program of [server, relay]) {
         program.kill('SIGKILL')
@@ -82,7 +83,7 @@ export class Bed {
 
   /** Mbit/s of text; throws when what arrived is not what was sent. */
   async transfer(direction: Direction, octets: number, limit = 600_000): Promise<number> {
-    const command = ['python3', TRANSFER, direction, GATEWAY, `${PORT}`, `${octets}`]
+    const command = ['python3', TRANSFER, direction, GATEWAY, this.#port, `${octets}`]
     const { stdout, stderr, signal } = await this.#guest.execute(command, { limit })
     if (stdout === '')
       throw new Error(`${direction}: ${signal ?? stderr.trim().split('\n').at(-1)}`)
@@ -103,9 +104,11 @@ async function ip(place: Namespace, ...commands: string[]): Promise<void> {
   }
 }
 
-async function says(program: Program, text: string): Promise<void> {
-  for (let waited = 0; waited < 10_000; waited += 10) {
-    if (program.stdout.includes(text)) return
+/** What stands behind `text` in a line of the program. */
+async function says(program: Program, text: string): Promise<string> {
+  for (let waited = 0; waited < 30_000; waited += 10) {
+    const [, rest] = new RegExp(`^${text}(.*)\\n`, 'm').exec(program.stdout) ?? []
+    if (rest !== undefined) return rest.trim()
     if (!program.running) break
     await new Promise((resolve) => setTimeout(resolve, 10))
   }

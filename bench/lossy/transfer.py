@@ -1,4 +1,4 @@
-"""Octets one way, and their SHA-256: `serve HOST PORT`, `down HOST PORT OCTETS`, `up HOST PORT OCTETS`.
+"""Octets one way, and their SHA-256: `serve HOST`, `down HOST PORT OCTETS`, `up HOST PORT OCTETS`.
 
 The client says who sends; what it says last is JSON: seconds, and whether both hashes are the same. Every socket
 here that may choose has CUBIC: the machine's default may be something else.
@@ -60,13 +60,12 @@ def answer(connection):
     connection.close()
 
 
-def serve(host, port):
+def serve(host):
     server = socket.socket()
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     prepare(server)
-    server.bind((host, port))
+    server.bind((host, 0))
     server.listen(16)
-    print("listening", flush=True)
+    print("listening at", server.getsockname()[1], flush=True)
     while True:
         connection, _ = server.accept()
         threading.Thread(target=answer, args=(connection,), daemon=True).start()
@@ -93,6 +92,6 @@ def ask(what, host, port, octets):
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(sys.argv[2], int(sys.argv[3]))
+        serve(sys.argv[2])
     else:
         ask(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

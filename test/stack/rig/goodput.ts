@@ -1,6 +1,6 @@
 /**
  * What two stacks get through a bad link, cell by cell: for the golden tables (goodput.test.ts) and
- * `npm run bench:lossy -- --stacks`. Time is virtual and everything has a seed: a cell is a number.
+ * `npm run bench:goodput`. Time is virtual and everything has a seed: a cell is a number.
  */
 import type { CongestionName } from '../../../src/stack/tcp/congestion.ts'
 import type { LinkOptions } from './lossy-link.ts'
