@@ -57,6 +57,8 @@ export interface Settings {
   readonly readyFd?: number
   readonly sandbox: boolean
   readonly seccomp: boolean
+  /** Files: where the guest may go, and what is decided by that. */
+  readonly egress?: { readonly policy: string; readonly decisions?: string }
   readonly observation: Readonly<Observation>
 }
 
@@ -91,6 +93,8 @@ class Given {
   keepAlive?: KeepAliveOption
   filtering?: Filtering
   limits: Partial<Limits> = {}
+  policy?: string
+  decisions?: string
   observation: Observation = { logLevel: 'warning' }
   operands: string[] = []
 }
@@ -214,6 +218,12 @@ const OPTIONS: readonly Known[] = [
   value('pcap', '', (given, text) => {
     given.observation.pcap = readFilePath(text, 'pcap')
   }),
+  value('policy', '', (given, text) => {
+    given.policy = readFilePath(text, 'policy')
+  }),
+  value('decisions', '', (given, text) => {
+    given.decisions = readFilePath(text, 'decisions')
+  }),
   value('metrics', '', (given, text) => {
     given.observation.metrics = readMetrics(text)
   }),
@@ -256,6 +266,7 @@ export function parseArguments(words: readonly string[], program: string, host: 
       ...(given.readyFd !== undefined && { readyFd: given.readyFd }),
       sandbox: given.sandbox,
       seccomp: given.seccomp,
+      ...readEgress(given),
       observation: given.observation,
     }
     return { kind: 'run', settings }
@@ -341,6 +352,13 @@ function readBess(given: Given): NetworkOptions['target'] {
 function refuseConflicts(chosen: string, options: [name: string, isGiven: boolean][]): void {
   const conflict = options.find(([, isGiven]) => isGiven)
   if (conflict) throw misused(`${conflict[0]} conflicts with ${chosen}`)
+}
+
+function readEgress({ policy, decisions }: Given): Pick<Settings, 'egress'> {
+  if (policy !== undefined)
+    return { egress: { policy, ...(decisions !== undefined && { decisions }) } }
+  if (decisions !== undefined) throw misused('--decisions goes with --policy')
+  return {}
 }
 
 function checkOutbound({ outboundAddr: v4, outboundAddr6: v6 }: Given, host: Host): void {

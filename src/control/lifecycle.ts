@@ -9,9 +9,10 @@
  */
 
 import { closeSync, writeSync } from 'node:fs'
-import type { Ending, Network, StartNetwork } from '../engine/types.ts'
+import type { Ending, Network, NetworkOptions, StartNetwork } from '../engine/types.ts'
 import type { ApiServer } from './api-server.ts'
 import type { Settings } from './arguments.ts'
+import type { EgressWatch } from './egress.ts'
 import { isInherited, say, strerror } from './host.ts'
 import { Log } from './log.ts'
 import type { MetricsServer } from './metrics-server.ts'
@@ -40,9 +41,11 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
   let network: Network | undefined
   let api: ApiServer | undefined
   let metrics: MetricsServer | undefined
+  let egress: EgressWatch | undefined
   try {
+    const policed = await loadEgress(settings)
     const confine = await loadConfinement(settings, hasExitFd)
-    const starting = start(settings.network)
+    const starting = start(policed?.network ?? settings.network)
     // A signal does not wait for a start. If that fails afterwards, nobody is told any more.
     starting.catch(() => {})
     network = await Promise.race([starting, end.promise.then(() => undefined)])
@@ -50,6 +53,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
       const { exitFd, readyFd } = settings
       announce(settings, network)
       watch(network, log, settings.observation)
+      egress = policed?.watch(network, log)
       api = await openApi(settings, network, log)
       metrics = await openMetrics(settings, network)
       const folders = [api?.folder, metrics?.folder].filter((folder) => folder !== undefined)
@@ -66,6 +70,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
     api?.close()
     metrics?.close()
     if (network) await within(CLOSE_TIMEOUT, network.close())
+    egress?.close()
     clearInterval(alive)
   }
 }
@@ -88,6 +93,22 @@ async function loadConfinement(
     await enterUserns(network.target, kept)
   }
   return confine
+}
+
+/** Loaded only when it is asked for: it brings the list of public suffixes with it. */
+async function loadEgress({
+  egress,
+  network,
+}: Settings): Promise<
+  { network: NetworkOptions; watch: (network: Network, log: Log) => EgressWatch } | undefined
+> {
+  if (egress === undefined) return undefined
+  const { EgressWatch, readPolicyFile } = await import('./egress.ts')
+  const policy = readPolicyFile(egress.policy)
+  return {
+    network: { ...network, egress: { policy } },
+    watch: (network, log) => new EgressWatch(network, log, egress, policy),
+  }
 }
 
 /** Loaded only when it is asked for: it brings Node's sockets with it. */

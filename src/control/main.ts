@@ -15,6 +15,9 @@ export async function main(
   program: string,
   start: StartNetwork = startEngine,
 ): Promise<number> {
+  const [tool, ...rest] = words
+  if (tool === 'check') return (await import('./check.ts')).check(rest, program)
+  if (tool === 'doctor') return (await import('./doctor.ts')).doctor(rest, program)
   const command = parseArguments(words, program, host)
   switch (command.kind) {
     case 'help':

@@ -59,6 +59,8 @@ const HELP: readonly { option: string; text: string }[] = [
     option: '--log-level=LEVEL',
     text: 'say error, warning, info or debug on stderr (default=warning)',
   },
+  { option: '--policy=FILE', text: 'let the guest go where FILE says, and nowhere else' },
+  { option: '--decisions=FILE|-', text: 'record there what is decided by the policy, as JSON' },
   { option: '--pcap=FILE', text: 'write all frames to FILE, as pcapng' },
   { option: '--metrics=ADDR:PORT|PATH', text: 'serve counters there, for Prometheus' },
   { option: '-h, --help', text: 'show this and exit' },

@@ -333,15 +333,15 @@ export class NameServer {
   }
 
   #context(sender: Sender, origin: string): AnswerContext {
-    const { decider, surroundings, leases, isObserved, hookedNames } = this.#gate
+    const { decider, surroundings, leases, isObserved } = this.#gate
     const { now } = this.#host.reactor
     const { guest } = sender
-    const isHooked =
-      decider.admitQuestion(origin).action === 'deny' && hookedNames.has(guest, origin, now)
+    // By a hook, or since it is only observed: then it may have addresses of the Internet.
+    const isUnlisted = decider.admitQuestion(origin).action === 'deny'
     return {
       ...{ decider, surroundings, leases, guest, origin, now, isObserved },
       mayHave: (judged) =>
-        isHooked ? !judged.isHost && !judged.isPrivate : decider.admitAnswer(origin, judged),
+        isUnlisted ? !judged.isHost && !judged.isPrivate : decider.admitAnswer(origin, judged),
       mayUseUdp: (port) => decider.admitsUdp(origin, port),
     }
   }

@@ -4,15 +4,9 @@
  */
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
+import { namespaceObstacle, type Obstacle } from '../sys/obstacles.ts'
 import { execute } from './program.ts'
 import type { Identity } from './world.ts'
-
-export interface Obstacle {
-  /** What is forbidden or missing, and by what. */
-  what: string
-  /** What to do about it. */
-  remedy: string
-}
 
 const TUN = '/dev/net/tun'
 
@@ -52,44 +46,8 @@ async function forbiddenNamespaces(identity?: Identity): Promise<Obstacle | unde
   const trial = ['unshare', '--user', '--map-root-user', '--net', '--mount', 'true']
   const { status, stderr } = await execute([...become(identity), ...trial])
   if (status === 0) return undefined
-  const complaint = stderr.trim().split('\n')[0]
-  for (const [name, forbids, remedy] of SYSCTLS) {
-    const value = sysctl(name)
-    if (value !== undefined && forbids(value)) {
-      return { what: `user namespaces are forbidden: ${name} = ${value} (${complaint})`, remedy }
-    }
-  }
-  return {
-    what: `user namespaces are forbidden, by no sysctl: ${complaint}`,
-    remedy:
-      'inside Docker or Podman, run the container with --security-opt seccomp=unconfined ' +
-      '--security-opt apparmor=unconfined (its seccomp profile forbids unshare); in a chroot, leave it',
-  }
+  return namespaceObstacle(stderr.trim().split('\n')[0] ?? '')
 }
-
-const SYSCTLS: readonly [string, (value: number) => boolean, string][] = [
-  [
-    'kernel.unprivileged_userns_clone',
-    (value) => value === 0,
-    'as root: sysctl -w kernel.unprivileged_userns_clone=1',
-  ],
-  [
-    'user.max_user_namespaces',
-    (value) => value === 0,
-    'as root: sysctl -w user.max_user_namespaces=15000',
-  ],
-  [
-    'user.max_net_namespaces',
-    (value) => value === 0,
-    'as root: sysctl -w user.max_net_namespaces=15000',
-  ],
-  [
-    'kernel.apparmor_restrict_unprivileged_userns',
-    (value) => value !== 0,
-    'as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give node, unshare and nsenter an ' +
-      'AppArmor profile with the rule "userns,"',
-  ],
-]
 
 function forbiddenTun(identity?: Identity): Obstacle | undefined {
   const root = process.getuid!() === 0
@@ -146,12 +104,4 @@ function missingKoffi(): Obstacle | undefined {
 export function become(identity?: Identity): string[] {
   if (process.getuid!() !== 0 || identity === undefined || identity.uid === 0) return []
   return ['setpriv', `--reuid=${identity.uid}`, `--regid=${identity.gid}`, '--clear-groups', '--']
-}
-
-function sysctl(name: string): number | undefined {
-  try {
-    return Number(fs.readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8'))
-  } catch {
-    return undefined
-  }
 }

@@ -15,3 +15,4 @@ export type {
   RuleInput,
 } from './policy.ts'
 export { type FlowInput, type Simulation, simulate } from './simulate.ts'
+export { suggestRules } from './suggest.ts'

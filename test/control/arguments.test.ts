@@ -87,6 +87,8 @@ test('every option that is there reaches its setting', () => {
     '--log-level=debug',
     '--pcap=/run/all.pcapng',
     '--metrics=[::1]:9100',
+    '--policy=/etc/policy.json',
+    '--decisions=-',
     mac,
     '--netns-type=path',
     '--userns-path=/proc/self/ns/user',
@@ -116,6 +118,7 @@ test('every option that is there reaches its setting', () => {
     readyFd: 4,
     sandbox: true,
     seccomp: true,
+    egress: { policy: '/etc/policy.json', decisions: '-' },
     observation: {
       logLevel: 'debug',
       flowLog: 'json',

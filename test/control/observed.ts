@@ -87,7 +87,7 @@ export const ROWS: Row[] = [
   {
     args: ['--='],
     stderr: [
-      `${AMBIGUOUS} '--forward-mode' '--keepalive' '--filtering' '--limit' '--log-flows' '--log-level' '--pcap' '--metrics'`,
+      `${AMBIGUOUS} '--forward-mode' '--keepalive' '--filtering' '--limit' '--log-flows' '--log-level' '--pcap' '--policy' '--decisions' '--metrics'`,
     ],
     upstream: [AMBIGUOUS],
     usage: true,
@@ -317,6 +317,11 @@ export const OWN_ROWS: Row[] = [
   {
     args: ['--log-flows=xml', '1', 'tap0'],
     stderr: ['--log-flows must be one of text, json, not "xml"'],
+    usage: true,
+  },
+  {
+    args: ['--decisions=-', '1', 'tap0'],
+    stderr: ['--decisions goes with --policy'],
     usage: true,
   },
   {
