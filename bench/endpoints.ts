@@ -13,7 +13,8 @@ import { parseArgs } from 'node:util'
 import type { Network } from '../src/index.ts'
 import { Agent, built, type Kit } from '../src/lab/agent.ts'
 import { explain, preflight } from '../src/lab/preflight.ts'
-import { type Namespace, World } from '../src/lab/world.ts'
+import { World } from '../src/lab/world.ts'
+import { connects, download, median, requests, upload } from './streams.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -57,7 +58,7 @@ async function measure(mtu: number): Promise<void> {
     for (const { name, unit, digits, run } of MEASURES) {
       const found: [endpoint: number[], nat: number[]] = [[], []]
       for (let round = 0; round < Number(options.rounds); round++) {
-        for (const i of [0, 1] as const) found[i].push(await run(guest, ports[i]))
+        for (const i of [0, 1] as const) found[i].push(await run(guest, '10.0.2.2', ports[i], ms))
       }
       const [endpoint, nat] = found.map(median) as [number, number]
       const ratio = endpoint / nat
@@ -119,101 +120,4 @@ async function serve(
   const endpoint = await network.listen({ port: 0, allowHalfOpen: true }, talk)
   const host = await listen(net.createServer({ allowHalfOpen: true, noDelay: true }, talk))
   return [endpoint.address().port, host]
-}
-
-/** Gbit/s that came to the program. */
-function upload(guest: Namespace, port: number): Promise<number> {
-  return guest.run(
-    ({ net }, port, ms) =>
-      new Promise<number>((resolve, reject) => {
-        const block = Buffer.alloc(1 << 20, 'u')
-        const socket = net.connect({ host: '10.0.2.2', port, allowHalfOpen: true })
-        const started = performance.now()
-        const fill = (): void => {
-          while (performance.now() - started < ms) if (!socket.write(block)) return
-          socket.end()
-        }
-        socket.once('connect', fill).on('drain', fill).once('error', reject)
-        socket.once('data', (octets) => {
-          resolve((8 * Number(String(octets))) / 1e6 / (performance.now() - started))
-          socket.destroy()
-        })
-      }),
-    port,
-    ms,
-  )
-}
-
-/** Gbit/s that came to the guest. */
-function download(guest: Namespace, port: number): Promise<number> {
-  return guest.run(
-    ({ net }, port, ms) =>
-      new Promise<number>((resolve, reject) => {
-        const socket = net.connect({ host: '10.0.2.2', port }, () => socket.write('d'))
-        const started = performance.now()
-        let octets = 0
-        socket.on('data', (chunk) => {
-          octets += chunk.length
-          const elapsed = performance.now() - started
-          if (elapsed < ms) return
-          socket.destroy()
-          resolve((8 * octets) / 1e6 / elapsed)
-        })
-        socket.once('error', reject)
-      }),
-    port,
-    ms,
-  )
-}
-
-/** Exchanges of one octet in one second, on one connection. */
-function requests(guest: Namespace, port: number): Promise<number> {
-  return guest.run(
-    ({ net }, port, ms) =>
-      new Promise<number>((resolve, reject) => {
-        const socket = net.connect({ host: '10.0.2.2', port, noDelay: true }, () =>
-          socket.write('e'),
-        )
-        const started = performance.now()
-        let count = 0
-        socket.on('data', () => {
-          count++
-          const elapsed = performance.now() - started
-          if (elapsed < ms) return void socket.write('e')
-          socket.destroy()
-          resolve((1000 * count) / elapsed)
-        })
-        socket.once('error', reject)
-      }),
-    port,
-    ms,
-  )
-}
-
-/** The same with a connection each. */
-function connects(guest: Namespace, port: number): Promise<number> {
-  return guest.run(
-    async ({ net }, port, ms) => {
-      const started = performance.now()
-      let count = 0
-      for (; performance.now() - started < ms; count++) {
-        await new Promise<void>((resolve, reject) => {
-          const socket = net.connect({ host: '10.0.2.2', port }, () => socket.end('e'))
-          socket
-            .on('data', () => {})
-            .once('close', () => resolve())
-            .once('error', reject)
-          socket.once('data', () => socket.destroy())
-        })
-      }
-      return (1000 * count) / (performance.now() - started)
-    },
-    port,
-    ms,
-  )
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return sorted[sorted.length >> 1]!
 }
