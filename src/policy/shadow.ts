@@ -87,6 +87,10 @@ function isCoveredBy(
   pieces: readonly (readonly Piece[])[],
   by: Set<number>,
 ): boolean {
+  // Most rules are not: a flow of theirs that nobody has tells so at once.
+  const hasCorner = (corner: Piece): boolean =>
+    earlier.some((i) => pieces[i]!.some((piece) => holdsCorner(piece, corner)))
+  if (!asked.every(hasCorner)) return false
   let left = asked
   for (const i of earlier) {
     for (const taken of pieces[i]!) {
@@ -106,6 +110,15 @@ const meets = (a: Piece, b: Piece): boolean =>
   b.firstPort <= a.lastPort &&
   a.first <= b.last &&
   b.first <= a.last
+
+/** Is the flow with the first port and address of `corner` in it? */
+const holdsCorner = (piece: Piece, { protocol, isHost, firstPort, first }: Piece): boolean =>
+  piece.protocol === protocol &&
+  piece.isHost === isHost &&
+  piece.firstPort <= firstPort &&
+  piece.lastPort >= firstPort &&
+  piece.first <= first &&
+  piece.last >= first
 
 /** What is left of `piece`. */
 function without(piece: Piece, taken: Piece): Piece[] {
@@ -128,11 +141,12 @@ function without(piece: Piece, taken: Piece): Piece[] {
 
 function piecesOf(rule: Rule): Piece[] {
   const pieces: Piece[] = []
+  const addresses = [addressesOf(rule, false), addressesOf(rule, true)] as const
   for (const protocol of protocolsOf(rule)) {
     const ports = protocol === 'icmp' ? ([[0, 0]] as const) : portRanges(rule)
     for (const [firstPort, lastPort] of ports) {
       for (const isHost of [false, true]) {
-        for (const [first, last] of addressesOf(rule, isHost)) {
+        for (const [first, last] of addresses[isHost ? 1 : 0]) {
           pieces.push({ protocol, isHost, firstPort, lastPort, first, last })
         }
       }
@@ -148,11 +162,14 @@ const LOOPBACK_INTERVALS = LOOPBACK.map(intervalOf)
 const PRIVATE_INTERVALS = subtract(PRIVATE.flatMap(intervalsOf), PRIVATE_BUT.map(intervalOf))
 const PUBLIC_INTERVALS = subtract([ALL], PRIVATE_INTERVALS)
 
-/** As `matchesAddress` of addresses.ts has it. */
+const PUBLIC_BUT_LOOPBACK = subtract(PUBLIC_INTERVALS, LOOPBACK_INTERVALS)
+
+/** As `passes` of addresses.ts has it. */
 function addressesOf({ name, to, private: isPrivate }: Rule, isHost: boolean): Interval[] {
   const isOpen = name === undefined || isPrivate
   const isNarrow = name !== undefined && !isPrivate
-  const all = to === undefined ? (isOpen ? [ALL] : isHost ? [] : PUBLIC_INTERVALS) : []
+  if (to === undefined && isNarrow) return isHost ? [] : PUBLIC_BUT_LOOPBACK
+  const all = to === undefined && isOpen ? [ALL] : []
   const named = (to ?? []).flatMap((text) => {
     if (text === 'host') return isHost ? [ALL] : []
     if (text === 'private') return PRIVATE_INTERVALS
