@@ -1,9 +1,10 @@
 /** Each example runs as its head says, in a world of its own, and does what it is an example of. */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type Ending, Program } from '../../src/lab/program.ts'
+import { addInternet, EVIL } from '../e2e/internet.ts'
 import { has, inWorlds } from '../e2e/lab.ts'
 import * as tasks from '../e2e/tasks.ts'
 import { tshark } from './tshark.ts'
@@ -11,7 +12,15 @@ import { tshark } from './tshark.ts'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
 /** The command that the head of each example gives, and who runs it here. */
-const EXAMPLES = ['two-stacks', 'capture', 'metadata-service', 'reverse-proxy', 'daemon', 'runtime']
+const EXAMPLES = [
+  'two-stacks',
+  'capture',
+  'metadata-service',
+  'reverse-proxy',
+  'daemon',
+  'runtime',
+  'sandbox',
+]
 
 test('every example is run: by this file, or two-stacks by stack-package.test.ts', () => {
   const files = readdirSync(join(root, 'examples')).filter((file) => file !== 'container.ts')
@@ -68,6 +77,50 @@ inWorlds((lab) => {
       const pages = ['blue has /page', 'green has /page', 'blue has /page', 'no such container', '']
       expect(stdout.split('\n')).toEqual(pages)
     })
+  })
+
+  describe('examples/sandbox.ts', () => {
+    const isThere = has('ip') && has('openssl') && has('curl')
+    test.skipIf(!isThere)(
+      'asks about what the policy does not say, and does as it is told',
+      async (context) => {
+        if (isMoved()) return context.skip('this user cannot read the examples')
+        const { ca, octetsAt } = await addInternet(lab)
+        const policy = join(lab.world.directory, 'policy.json')
+        writeFileSync(policy, '{"rules": [{"action": "allow", "name": "good.test", "port": 443}]}')
+        const curl = `curl -4 -s --cacert ${ca} --max-time 10`
+        const command = ['good', 'second', 'evil', 'second'].map(
+          (name) => `${curl} https://${name}.test/`,
+        )
+        const script = [
+          process.execPath,
+          join(root, 'scripts/run.mjs'),
+          join(root, 'examples/sandbox.ts'),
+        ]
+        const program = [
+          ...lab.host.enter,
+          'setpriv',
+          '--pdeathsig',
+          'KILL',
+          '--',
+          ...script,
+          policy,
+        ]
+        const whole = [...program, 'sh', '-c', `${command.join('; ')}; true`]
+        const { status, stdout, stderr } = await new Program(whole, {
+          limit: 30_000,
+          input: 'always\nno\n',
+        }).ended
+        expect({ status, stdout }).toEqual({
+          status: 0,
+          stdout: 'hello from good.test\nhello from second.test\nhello from second.test\n',
+        })
+        const asked = [...stderr.matchAll(/^allow (\S+) port 443\? /gm)].map((match) => match[1])
+        expect(asked).toEqual(['second.test', 'evil.test'])
+        expect(stderr).toContain('deny evil.test port 443: you said no')
+        expect(await octetsAt(EVIL, 443)).toBe(0)
+      },
+    )
   })
 
   describe('examples/daemon.ts', () => {
