@@ -113,6 +113,11 @@ export class EgressGate implements Gate, PassageOwner {
     request.refuse()
   }
 
+  tookEndpoint({ key, neighbour }: SynRequest): void {
+    if (this.listener === undefined) return
+    this.decided(describeStart(this.#start('tcp', key, neighbour), 'allow', 'endpoint'))
+  }
+
   admit(protocol: DatagramProtocol, datagram: Datagram): Passage | undefined {
     const start = this.#start(protocol, datagram.key, datagram.neighbour)
     const { admission, hooked } = this.#admit(start)

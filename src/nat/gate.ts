@@ -47,6 +47,8 @@ export type DatagramProtocol = 'udp' | 'icmp'
 export interface Gate {
   /** The guest opens a connection. `dial` is called when it may; else the request is answered, now or later. */
   openTcp(request: SynRequest, dial: (passage: Passage) => void): void
+  /** … to an end point of the program's own, whose registration is the permission. */
+  tookEndpoint(request: SynRequest): void
   /** … to the name server. */
   openDns(request: SynRequest): void
   /** A datagram to the name server. */

@@ -92,7 +92,8 @@ export class Nat implements Upper {
   }
 
   synArrives(request: SynRequest): void {
-    if (!this.endpoints.synArrives(request)) TcpFlow.dial(this.#host, request)
+    if (!this.endpoints.synArrives(request)) return TcpFlow.dial(this.#host, request)
+    this.#host.gate?.tookEndpoint(request)
   }
 
   datagramArrives(datagram: Datagram): void {

@@ -228,6 +228,25 @@ describe.skipIf(peer || missing.length > 0)('egress', () => {
       expect(await internet.octetsAt(EVIL, 104_433)).toBe(0)
     })
 
+    test("an end point of the program's own wins over the policy", async () => {
+      const attached = await attach({ rules: [{ action: 'deny' }] })
+      const { guest, program } = attached
+      await program.run(async ({ keep }) => {
+        const network = keep.get('network') as Network
+        await network.listen({ port: 80, address: '169.254.169.254' }, (stream) =>
+          stream.end('mine'),
+        )
+      })
+      expect(await guest.run(tasks.exchange, { host: '169.254.169.254', port: 80 }, '')).toBe(
+        'mine',
+      )
+      expect(await connect(guest, '169.254.169.254', 81)).toBe('ECONNREFUSED')
+      await until(async () => (await decisions(attached)).length > 1, 2_000)
+      expect(await decisions(attached)).toContainEqual(
+        expect.objectContaining({ kind: 'flow', verdict: 'allow', by: 'endpoint', port: 80 }),
+      )
+    })
+
     describe('records', () => {
       test('tell of names, connections, and octets at their end', async () => {
         const attached = await attach({
