@@ -28,8 +28,9 @@ withPodman(['buildah'], (lab, podman) => {
       test('each RUN has its network, by a daemon of its own', async () => {
         const { name, env } = await link()
         // The daemon is called by its name, and does not know where it was found.
+        // For a moment it is a shell.
         const isDaemon = ({ argv }: Process) =>
-          [name, 'slirp4netns'].includes(argv[peer ? 0 : 1] ?? '')
+          [name, 'slirp4netns'].includes(argv[peer ? 0 : 1] ?? '') && argv[0] !== 'sh'
         // By their command lines: a daemon may have a child for a moment.
         const seen = new Map<string, string[]>()
         const command = [builder, 'build', '--no-cache', '-t', `${builder}-made`, '-']
