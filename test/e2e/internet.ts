@@ -5,7 +5,7 @@
  *   guest ── slipway at the host ── 185.12.64.1 │ 185.12.64.2, and all of SITE, EVIL, … on its loopback
  */
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kit } from '../../src/lab/agent.ts'
 import { serveDns } from '../../src/lab/dns-server.ts'
@@ -43,6 +43,10 @@ export interface Internet {
   readonly namespace: Namespace
   /** The CA's certificate: a file that everybody may read. */
   readonly ca: string
+  /** Of all names. */
+  readonly pem: { readonly key: string; readonly cert: string }
+  /** What is below it is at /files/ of each site. */
+  readonly files: string
   /** Octets that arrived at that address and port, once connections are over. */
   octetsAt(address: string, port: number): Promise<number>
   /** Names that the host's name server was asked for since the last call. */
@@ -71,12 +75,17 @@ export async function addInternet({ world, host }: Lab): Promise<Internet> {
   )
   const { ca, key, cert } = makeCertificates(world.directory)
   const pem = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
-  await namespace.run(serveSites, [SITE, SITE6, EVIL, EVIL6, SECOND], pem)
+  const files = join(world.directory, 'files')
+  mkdirSync(files, { recursive: true })
+  chmodSync(files, 0o777)
+  await namespace.run(serveSites, [SITE, SITE6, EVIL, EVIL6, SECOND], pem, files)
   await namespace.run(serveDns, { 'anything.test': [EVIL] }, EVIL)
   await host.run(serveDns, NAMES, '127.0.0.1', 1)
   return {
     namespace,
     ca,
+    pem,
+    files,
     octetsAt: (address, port) =>
       namespace.run(
         ({ keep }, name) => (keep.get(name) as number | undefined) ?? 0,
@@ -127,9 +136,10 @@ function makeCertificates(directory: string): { ca: string; key: string; cert: s
 
 /** HTTPS at 443, HTTP at 80, text at 22 and echo of UDP at 443 and 4433, at each address. Octets are counted as they come. */
 async function serveSites(
-  { net, http, dgram, keep, load, bind }: Kit,
+  { net, http, dgram, fs, keep, load, bind }: Kit,
   addresses: readonly string[],
   pem: { key: string; cert: string },
+  files: string,
 ): Promise<void> {
   const { createServer } = (await load('node:https')) as typeof import('node:https')
   const count = (address: string, port: number, octets: number): void => {
@@ -141,6 +151,16 @@ async function serveSites(
     response: import('node:http').ServerResponse,
   ): void => {
     request.resume()
+    const [path = ''] = (request.url ?? '').split('?')
+    // HTTP/3 is said to be there, and is not.
+    response.setHeader('Alt-Svc', 'h3=":443"')
+    if (path.startsWith('/files/')) {
+      fs.readFile(files + path.slice('/files'.length), (error, octets) => {
+        response.writeHead(error ? 404 : 200).end(octets)
+      })
+      return
+    }
+    if (path === '/-/ping') return void response.end('{}')
     request.on('end', () => response.end(`hello from ${request.headers.host}\n`))
   }
   for (const address of addresses) {
