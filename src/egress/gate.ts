@@ -125,7 +125,7 @@ export class EgressGate implements Gate, PassageOwner {
       return this.#pass(start, admission, hooked)
     }
     if (this.isObserved) return this.#passObserved(start, admission)
-    if (admission.action === 'deny' && admission.rule === undefined && this.hooks?.asked.flow) {
+    if (admission.action === 'deny' && admission.rule === undefined && this.#mayAsk(start)) {
       const verdict = this.#ask(start)
       if (verdict === undefined) return undefined
       if (verdict.action === 'allow') return this.#passHooked(start)
@@ -215,6 +215,13 @@ export class EgressGate implements Gate, PassageOwner {
   }
 
   // --- hooks ---
+
+  /** May the program be asked about datagrams? Not where a name would have to be read, or looked up first. */
+  #mayAsk({ sender, to, names }: FlowStart): boolean {
+    if (!this.hooks?.asked.flow) return false
+    if (this.madeUp.nameOf(sender.guest, to.address.words[3]!) !== undefined) return false
+    return names[0] === undefined || hookedBy(names[0]).admit(to, names).check === 'none'
+  }
 
   #ask(start: FlowStart, waiter?: (verdict: HookVerdict) => void): HookVerdict | undefined {
     const { sender, to, shown } = start

@@ -348,8 +348,9 @@ describe.skipIf(peer || missing.length > 0)('egress', () => {
       test('is asked once for what is tried several times, or for a session', async () => {
         const attached = await hook({ 'good.test': 'slowly', 'second.test': 'session' })
         const { guest } = attached
-        const tries = Array.from({ length: 5 }, () => curl(guest, 'https://good.test/'))
-        expect(new Set(await Promise.all(tries))).toEqual(new Set(['hello from good.test']))
+        const host = await lookUp(guest, 'good.test')
+        const tries = Array.from({ length: 5 }, () => connect(guest, host, 443))
+        expect(new Set(await Promise.all(tries))).toEqual(new Set(['connected']))
         for (let i = 0; i < 3; i++) {
           expect(await curl(guest, 'http://second.test/')).toBe('hello from second.test')
         }
@@ -357,11 +358,28 @@ describe.skipIf(peer || missing.length > 0)('egress', () => {
       })
 
       test('is asked about addresses that nobody was asked for', async () => {
-        const attached = await hook({ [SITE]: 'allow', [`${EVIL} 4433`]: 'session' })
+        const attached = await hook({ [SITE]: 'allow', [`${SECOND} 4433`]: 'session' })
         const { guest } = attached
         expect(await connect(guest, SITE, 22)).toBe('connected')
         expect(await connect(guest, SECOND, 22)).toBe('ECONNREFUSED')
         expect(await asked(attached)).toEqual([`${SITE} tcp 22`, `${SECOND} tcp 22`])
+        // A datagram is lost while the program is asked; the next one goes.
+        const udp = (): Promise<{ outcome: string }> =>
+          guest.run(tasks.exchangeUdp, { host: SECOND, port: 4433 }, 64, 500)
+        await udp()
+        expect((await udp()).outcome).toBe('answer')
+      })
+
+      test('is not asked about datagrams to where nobody is yet', async () => {
+        const attached = await hook({ 'good.test': 'allow' })
+        const { guest } = attached
+        const host = await lookUp(guest, 'good.test')
+        const { outcome } = await guest.run(tasks.exchangeUdp, { host, port: 443 }, 64, 500)
+        expect(outcome).toMatch(/^(EACCES|EHOSTUNREACH)$/)
+        expect(await asked(attached)).toEqual([])
+        const other = await guest.run(tasks.exchangeUdp, { host: EVIL, port: 4433 }, 64, 500)
+        expect(other.outcome).not.toBe('answer')
+        expect(await asked(attached)).toEqual([`${EVIL} udp 4433`])
       })
 
       test('that never answers, throws, or answers nonsense denies', async () => {
