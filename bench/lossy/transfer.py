@@ -3,6 +3,7 @@
 The client says who sends; what it says last is JSON: seconds, and whether both hashes are the same. Every socket
 here that may choose has CUBIC: the machine's default may be something else.
 """
+import errno
 import hashlib
 import json
 import random
@@ -71,12 +72,24 @@ def serve(host):
         threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
 
+def connect(host, port):
+    for attempt in range(10):
+        client = socket.socket()
+        prepare(client)
+        client.settimeout(60)
+        try:
+            client.connect((host, port))
+            client.settimeout(None)
+            return client
+        except OSError as error:
+            # The questions of ARP may all be lost.
+            if error.errno != errno.EHOSTUNREACH or attempt == 9:
+                raise
+            client.close()
+
+
 def ask(what, host, port, octets):
-    client = socket.socket()
-    prepare(client)
-    client.settimeout(60)
-    client.connect((host, port))
-    client.settimeout(None)
+    client = connect(host, port)
     reader = client.makefile("rb")
     start = time.perf_counter()
     client.sendall(f"{what} {octets}\n".encode())
