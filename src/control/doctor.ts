@@ -7,9 +7,9 @@
 
 import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, readFileSync, readlinkSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { userInfo } from 'node:os'
 import { namespaceObstacle, sysctl, sysctlText } from '../sys/obstacles.ts'
+import { randomWord } from '../sys/random.ts'
 import { say, strerror } from './host.ts'
 
 /** `no`: a network cannot be made. `less`: it can, and lacks something. */
@@ -78,7 +78,7 @@ function node(): Finding {
 
 function koffi(): Finding {
   try {
-    createRequire(import.meta.url)('koffi')
+    randomWord()
     return { state: 'ok', what: 'koffi can be loaded' }
   } catch (error) {
     const what = `koffi cannot be loaded: ${(error as Error).message.split('\n')[0]}`

@@ -31,7 +31,8 @@ describe.skipIf(peer || why || !has('python3') || !has('ip'))(
       ['far', 0.001, KIB],
       ['shallow', 0.01, KIB],
       ['narrow', 0.05, 128],
-      ['plain', 0.2, 64],
+      // More than a handful of segments, and the kernel's timer backs off for minutes.
+      ['plain', 0.2, 16],
     ] as const)(
       '%s, with a loss of %d: %i KiB each way',
       { timeout: 240_000 },

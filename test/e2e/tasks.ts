@@ -174,7 +174,13 @@ export async function connectUnread(
 }
 
 /** Does something to a kept connection: sends, half-closes, resets. */
-export function act({ keep }: Kit, name: string, what: 'end' | 'reset' | { send: string }): void {
+export async function act(
+  { keep, sleep }: Kit,
+  name: string,
+  what: 'end' | 'reset' | { send: string },
+): Promise<void> {
+  // The client knows of its connection before the server's program does.
+  for (let waited = 0; !keep.has(name) && waited < 5_000; waited += 10) await sleep(10)
   const { socket } = keep.get(name) as Kept
   if (what === 'end') socket.end()
   else if (what === 'reset') socket.resetAndDestroy()
