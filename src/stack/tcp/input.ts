@@ -243,7 +243,7 @@ function acknowledge(c: Connection, seg: wire.Segment, now: number): boolean {
   }
   const wnd = seg.wnd << c.sndWindShift
   const isNew = seq.gt(seg.ack, c.sndUna)
-  if (c.hasSack && (isNew || seg.sackCount > 0)) beginAck(c, seg, now)
+  if (isNew || (c.hasSack && seg.sackCount > 0)) beginAck(c, seg, now)
   if (isNew) newAck(c, seg, now)
   else if (isDuplicateAck(c, seg, wnd)) duplicateAck(c)
   if (c.state === 'CLOSED') return false

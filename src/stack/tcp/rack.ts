@@ -63,7 +63,7 @@ export class Rack implements Delivery {
     const rtt = this.#now - xmitTs
     if (flags & RETRANSMITTED) {
       // Step 2: perhaps it is the first transmission that arrived.
-      if (this.#echoAt < Math.floor(xmitTs) || rtt < this.minRtt()) return
+      if (this.#echoAt < Math.floor(xmitTs) || rtt < this.#knownMinRtt()) return
     } else this.#noteRtt(rtt)
     this.rtt = rtt
     const wasRetransmitted = (flags & RETRANSMITTED) !== 0
@@ -93,9 +93,14 @@ export class Rack implements Delivery {
     if (rtt < this.#minRtt) this.#minRtt = rtt
   }
 
+  /** RACK.min_RTT; Infinity before anything of ours has arrived. */
   minRtt(): number {
-    const rtt = Math.min(this.#minRtt, this.#minRttBefore)
-    return rtt === Infinity ? 0 : rtt
+    return Math.min(this.#minRtt, this.#minRttBefore)
+  }
+
+  #knownMinRtt(): number {
+    const rtt = this.minRtt()
+    return rtt < Infinity ? rtt : 0
   }
 
   /** §6.2, step 4: a D-SACK says that something was sent again for nothing. */
@@ -115,7 +120,7 @@ export class Rack implements Delivery {
   /** Step 4: RACK.reo_wnd. Nothing overtakes anything, as far as is known: then there is none. */
   reoWnd(isSure: boolean, srtt: number): number {
     if (!this.hasReordering && isSure) return 0
-    const wnd = Math.min((this.reoWndMult * this.minRtt()) / 4, Math.max(0, srtt))
+    const wnd = Math.min((this.reoWndMult * this.#knownMinRtt()) / 4, Math.max(0, srtt))
     return Math.max(MIN_REO_WND, wnd)
   }
 

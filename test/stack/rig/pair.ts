@@ -193,6 +193,8 @@ export interface TalkerOptions {
   appetite?: number
   /** ms between its meals, when its appetite has an end. */
   pause?: number
+  /** It does not close when it has said what it says. */
+  stays?: boolean
 }
 
 /** When the pool is empty the talker asks again after this many ms, as a flow of src/nat does. */
@@ -215,7 +217,7 @@ export class Talker implements tcp.ConnectionUser {
   constructor(pair: Pair, side: Side, options: TalkerOptions) {
     this.#pair = pair
     this.#side = side
-    this.#options = { appetite: Infinity, pause: 10, ...options }
+    this.#options = { appetite: Infinity, pause: 10, stays: false, ...options }
     pair.clock.attach({
       deadline: () => this.#nextTry,
       timeout: (now) => {
@@ -249,7 +251,7 @@ export class Talker implements tcp.ConnectionUser {
   }
 
   #says(): void {
-    const { says, salt } = this.#options
+    const { says, salt, stays } = this.#options
     while (this.said < says) {
       const slices = this.#slices
       slices.clear()
@@ -266,7 +268,7 @@ export class Talker implements tcp.ConnectionUser {
       }
       tcp.sent(this.c, slices.total)
     }
-    tcp.close(this.c)
+    if (!stays) tcp.close(this.c)
   }
 
   text(_c: tcp.Connection, at: number, len: number): number {

@@ -1,8 +1,7 @@
 /** Buffers that are as large as the path wants them (RFC 7323 §1.1: windows for long fat networks). */
 import { describe, expect, test } from 'vitest'
 import { BASE } from '../../../src/stack/tcp/buffers.ts'
-import type { LinkOptions } from '../rig/lossy-link.ts'
-import { Pair, Talker } from '../rig/pair.ts'
+import { Pair, type PairOptions, SACK_PERMITTED, Talker, TIMESTAMP } from '../rig/pair.ts'
 
 const MIB = 1024 * 1024
 const MOST = 4 * MIB
@@ -15,8 +14,8 @@ interface Outcome {
   offered: number
 }
 
-/** `octets` one way over a link that loses nothing by itself. */
-function carry(link: LinkOptions, octets: number, most = MOST, appetite = Infinity): Outcome {
+/** `octets` one way over a link that loses nothing by itself, to somebody who only listens. */
+function carry(link: PairOptions, octets: number, most = MOST, appetite = Infinity): Outcome {
   const pair = new Pair({
     ...link,
     ...{ chunks: 2048, congestion: 'reno', mtu: 9000 },
@@ -24,7 +23,7 @@ function carry(link: LinkOptions, octets: number, most = MOST, appetite = Infini
   })
   const left = new Talker(pair, pair.left, { says: octets, hears: 0, salt: 2 })
   const right = new Talker(pair, pair.right, {
-    ...{ says: 0, hears: octets, salt: 3 },
+    ...{ says: 0, hears: octets, salt: 3, stays: true },
     ...(appetite < Infinity && { appetite, pause: 50 }),
   })
   pair.open(left, right)
@@ -58,6 +57,17 @@ describe('one flow fills the path', () => {
     expect(queued).toBeGreaterThan(2_500_000)
     // Without growing it cannot be more than 1 MiB a round trip.
     expect(carry(link, 16 * MIB, BASE).used).toBeLessThan(0.45)
+  })
+
+  test.each([
+    ['SACK', [SACK_PERMITTED]],
+    ['SACK and timestamps', [SACK_PERMITTED, TIMESTAMP]],
+  ])('100 Mbit/s over 200 ms: both grow without %s, too', (_, strips) => {
+    const link = { delay: 100, rate: 12_500, queue: 5000, strips }
+    const { used, queued, offered } = carry(link, 48 * MIB)
+    expect(used).toBeGreaterThan(0.95)
+    expect(offered).toBeGreaterThan(2_500_000)
+    expect(queued).toBeGreaterThan(2_500_000)
   })
 })
 
