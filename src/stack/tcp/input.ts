@@ -102,11 +102,13 @@ function isRecent(c: Connection, seg: wire.Segment, now: number): boolean {
 /**
  * Does any octet of the segment fall within the receive window? (§3.10.7.4, first check) Of a RST it is its number that
  * counts: text with it is words about the cause (§3.5.3, SHLD-2), which no window has to have room for (MUST-66).
+ * Deviates from §3.10.7.4 for what has no text: it may be at the right edge, as Linux has it (`tcp_sequence`). All ACKs of
+ * a guest that has filled the window are there, and its RST, when not all of what it sent has been taken. See 'at the
+ * right edge of the window'.
  */
 function isAcceptable(c: Connection, seg: wire.Segment): boolean {
   const wnd = rcvWnd(c)
-  if (seg.len === 0 || (seg.ctl & wire.RST) !== 0)
-    return wnd === 0 ? seg.seq === c.rcvNxt : inWindow(c, seg.seq, wnd)
+  if (seg.len === 0 || (seg.ctl & wire.RST) !== 0) return inWindow(c, seg.seq, wnd + 1)
   return wnd > 0 && (inWindow(c, seg.seq, wnd) || inWindow(c, seq.add(seg.seq, seg.len - 1), wnd))
 }
 

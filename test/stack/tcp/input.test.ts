@@ -44,7 +44,7 @@ describe.each(states)('in %s', (state) => {
   })
 
   test('a RST outside the window is dropped without a reply (RFC 5961 §3.2)', () => {
-    for (const offset of [-1, 65_536, 100_000, -(2 ** 31) + 10]) {
+    for (const offset of [-1, 65_537, 100_000, -(2 ** 31) + 10]) {
       const joined = make()
       const before = tcbOf(joined)
       const from = (numbers(joined).rcvNxt + offset) | 0
@@ -217,6 +217,47 @@ test('of a segment that ends beyond the window, what is in it is taken, and no F
   peer.expects('. 1:1(0) ack 3001 win 3000')
   peer.sends('FP. 2921:3021(100) ack 1')
   expect([host.state(), host.c.rcvQueued, host.received]).toEqual(['CLOSE-WAIT', 20, 3000])
+})
+
+describe('at the right edge of the window', () => {
+  /** The guest has filled it, and the first of it is lost. */
+  function filled(): Joined {
+    const joined = established({ limits: { receiveBuffer: 3000 } })
+    joined.host.sends(100)
+    joined.peer.expects('P. 1:101(100) ack 1')
+    joined.peer.sends('. 1001:2001(1000) ack 1', 'P. 2001:3001(1000) ack 1')
+    joined.peer.expects('. 101:101(0) ack 1', '. 101:101(0) ack 1')
+    return joined
+  }
+
+  test('an ACK is taken, and the window that it tells: a guest that has filled it has no other', () => {
+    const { host, peer, clock, rig } = filled()
+    peer.sends('. 3001:3001(0) ack 101 win 777')
+    peer.expectsNothing()
+    expect([host.c.sndWnd, host.c.sendQueue.length]).toEqual([777, 0])
+    expect(rig.drop.tcpUnacceptable).toBe(0)
+    clock.advance(10_000)
+    peer.expectsNothing()
+    expect(rig.stack.counters.tcpTimeouts).toBe(0)
+  })
+
+  test('a RST is challenged: the guest answers with one at RCV.NXT (RFC 5961 §3.2)', () => {
+    const { host, peer } = filled()
+    peer.sends('R 3001:3001(0)')
+    peer.expects('. 101:101(0) ack 1')
+    expect(host.state()).toBe('ESTABLISHED')
+    peer.sends('R 1:1(0)')
+    expect(host.reason).toBe('guest-reset')
+  })
+
+  test('text is not taken, nor anything one further', () => {
+    const { host, peer, rig } = filled()
+    peer.sendsText('P. 3001:3004(3) ack 101 win 777', [1, 2, 3])
+    peer.expects('. 101:101(0) ack 1')
+    peer.sends('. 3002:3002(0) ack 101 win 777', 'R 3002:3002(0)')
+    expect([host.c.sndUna === host.c.sndNxt, rig.drop.tcpUnacceptable]).toEqual([false, 3])
+    expect(host.state()).toBe('ESTABLISHED')
+  })
 })
 
 describe('while our window is closed', () => {
