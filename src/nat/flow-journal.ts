@@ -23,7 +23,7 @@ export type FlowEnd =
   | 'prohibited'
   /** UDP: silent for its time-out. */
   | 'expired'
-  /** UDP: it made room for another. */
+  /** UDP, or a TCP connection that the host has not answered: it made room for another. */
   | 'evicted'
   /** The network was closed. */
   | 'closed'

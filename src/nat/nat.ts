@@ -189,7 +189,7 @@ export class Nat implements Upper {
     this.#echo.destroy()
     const { connections, requests } = this.#host.stack.tcp
     for (const { user } of connections.entries()) (user as unknown as FlowUser).destroy()
-    for (const request of requests.entries()) request.onGivenUp?.()
+    for (const request of requests.entries()) request.onGivenUp?.('closed')
     for (const orphan of this.#host.orphans) orphan.destroy()
     this.#host.gate?.destroy()
     this.#host.splicing?.sockets.destroy()

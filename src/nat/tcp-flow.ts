@@ -158,7 +158,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     const flow = new TcpFlow(host, fd, entry)
     flow.#keepsErrors = where === 'direct'
     flow.#request = request
-    request.onGivenUp = () => flow.#release('guest-reset')
+    request.onGivenUp = (why) => flow.#release(why)
     host.counters.tcpOpened++
     flow.#others = where === 'dns' ? host.resolvers.servers().slice(1) : others
     flow.#passage = passage

@@ -30,6 +30,7 @@ const TS_RECENT_LIFE = 24 * 24 * 3600 * 1000
 export function segmentArrives(c: Connection, seg: wire.Segment, now: number): void {
   c.heardAt = now
   touch(c)
+  if (c.state === 'SYN-RECEIVED') c.tcp.halfOpenLives(c)
   if (c.state === 'SYN-SENT') return arrivesInSynSent(c, seg, now) //  §3.10.7.3
   if (!isRecent(c, seg, now)) return unacceptable(c, seg, now) //      PAWS (RFC 7323 §5.3, R1)
   if (!isAcceptable(c, seg)) return arrivesOutside(c, seg, now) //     first, the sequence number

@@ -6,7 +6,7 @@
  * Until then the SYN is remembered and its repetitions are silent (DESIGN §5: dial first).
  */
 import type { Counters } from '../counters.ts'
-import { Deadlines } from '../deadlines.ts'
+import { Deadlines, type Timed } from '../deadlines.ts'
 import { type FlowErrors, LostPacket, type Verdict } from '../flow-errors.ts'
 import { FlowTable, isIpv4 } from '../flow-table.ts'
 import type { Reason } from '../icmp-errors.ts'
@@ -67,13 +67,17 @@ export interface TcpOptions {
 
 /** RFC 9293 §3.4.1: 2 MSL, as Linux has it (TCP_TIMEWAIT_LEN). */
 export const TIME_WAIT = 60_000
-/** Ours, in ms: as long as the first SYN-ACK waits. */
+/** Ours, in ms: as long as the first SYN-ACK waits, and the guest's first SYN (RFC 6298 §2.1). */
 const PATIENCE = 1000
+/** Ours, in ms: a dial may make room when its SYN is late by half of the time after which it is to come again … */
+const LATE = 1.5
+/** … and when it takes this long: the guest's next SYN would have it dialled anew. */
+const DIAL_PATIENCE = 10_000
 /** Ours: older ones are forgotten when there are more. */
 const MAX_TIME_WAIT = 4096
 
 /** The guest's SYN, waiting for an answer. */
-export class SynRequest {
+export class SynRequest implements Timed {
   readonly tcp: Tcp
   readonly key: Int32Array
   readonly neighbour: Neighbour
@@ -87,10 +91,25 @@ export class SynRequest {
   readonly tsVal: number
   /** TTL or hop limit that the guest's SYN had. */
   readonly ttl: number
-  /** Called when the guest gives the SYN up with a RST, or replaces it with another. */
-  onGivenUp: (() => void) | undefined
+  /**
+   * Called when nobody waits for the answer any more: the guest has given the SYN up with a RST, or replaced it with
+   * another; it made room for another; or the network is closed.
+   */
+  onGivenUp: ((why: 'guest-reset' | 'evicted' | 'closed') => void) | undefined
+  readonly #since: number
+  /** From when on it may make room for another. */
+  deadline = 0
+  heapIndex = -1
+  heapKey = 0
 
-  constructor(tcp: Tcp, key: Int32Array, neighbour: Neighbour, seg: wire.Segment, ttl: number) {
+  constructor(
+    tcp: Tcp,
+    key: Int32Array,
+    neighbour: Neighbour,
+    seg: wire.Segment,
+    ttl: number,
+    now: number,
+  ) {
     this.tcp = tcp
     this.key = key
     this.neighbour = neighbour
@@ -102,17 +121,25 @@ export class SynRequest {
     this.hasTimestamp = seg.hasTimestamp
     this.tsVal = seg.tsVal
     this.ttl = ttl
+    this.#since = now
+    this.heard(now)
+  }
+
+  /** The SYN came, for the first time or again: it comes after 1, 2, 4 … s. */
+  heard(now: number): void {
+    const patience = LATE * (now - this.#since + PATIENCE)
+    this.deadline = Math.min(now + patience, this.#since + DIAL_PATIENCE)
   }
 
   /** The host answered: SYN-ACK with the next flush. */
   accept(user: ConnectionUser, now: number): Connection {
-    this.tcp.requests.delete(this)
+    this.tcp.forget(this)
     return this.tcp.acceptSyn(this, user, now)
   }
 
   /** The host refused: RST. */
   refuse(): void {
-    this.tcp.requests.delete(this)
+    this.tcp.forget(this)
     emitResetFor(this.tcp, this.key, this.neighbour, 0, seq.add(this.irs, 1), true)
   }
 
@@ -121,7 +148,7 @@ export class SynRequest {
    * would hide it. The SYN's repetitions are answered by a new dial.
    */
   fail(why: Reason | Verdict, now: number): void {
-    this.tcp.requests.delete(this)
+    this.tcp.forget(this)
     syn.key.set(this.key)
     syn.first = this.key[8]!
     syn.second = this.irs
@@ -130,7 +157,7 @@ export class SynRequest {
 
   /** Nobody waits for the answer any more; the guest's repeated SYN makes a new request. */
   forget(): void {
-    this.tcp.requests.delete(this)
+    this.tcp.forget(this)
   }
 }
 
@@ -147,8 +174,10 @@ export class Tcp {
   readonly counters: Counters
   readonly connections: FlowTable<Connection>
   readonly requests: FlowTable<SynRequest>
+  /** Requests, by when they may make room for others. */
+  readonly #dials: Deadlines<SynRequest> = new Deadlines()
   readonly deadlines: Deadlines<Connection> = new Deadlines()
-  /** Connections in SYN-RECEIVED, in the order in which they came there. */
+  /** Connections in SYN-RECEIVED, first the one that was silent longest. */
   readonly halfOpen: Set<Connection> = new Set()
   /** Of the retransmission queues of all connections. */
   readonly segments: Segments = new Segments()
@@ -206,9 +235,8 @@ export class Tcp {
     const request = this.requests.get(key)
     if (isSyn) {
       if (request !== undefined) {
-        if (request.irs === seg.seq) return // the dial goes on
-        request.forget()
-        request.onGivenUp?.()
+        if (request.irs === seg.seq) return request.heard(now) // the dial goes on
+        this.#giveUp(request, 'guest-reset')
       }
       if (this.requests.size + this.halfOpen.size >= this.limits.halfOpen) {
         this.counters.drop.tcpHalfOpen++
@@ -219,8 +247,9 @@ export class Tcp {
         this.counters.drop[full]++
         return emitReset(this, key, neighbour, seg)
       }
-      const fresh = new SynRequest(this, key.slice(), neighbour, seg, ttl)
+      const fresh = new SynRequest(this, key.slice(), neighbour, seg, ttl, now)
       this.requests.add(fresh)
+      this.#dials.update(fresh)
       return this.options.onSyn(fresh)
     }
     this.counters.drop.tcpNoConnection++
@@ -229,21 +258,43 @@ export class Tcp {
       (seg.ctl & wire.RST) !== 0 &&
       seg.seq === seq.add(request.irs, 1)
     ) {
-      request.forget()
-      request.onGivenUp?.()
+      this.#giveUp(request, 'guest-reset')
     }
     emitReset(this, key, neighbour, seg)
   }
 
+  #giveUp(request: SynRequest, why: 'guest-reset' | 'evicted'): void {
+    this.forget(request)
+    request.onGivenUp?.(why)
+  }
+
+  /** The request is answered, or nobody waits for the answer. */
+  forget(request: SynRequest): void {
+    this.requests.delete(request)
+    this.#dials.remove(request)
+  }
+
   /**
-   * Gives up the oldest of those that did not answer our SYN-ACK in time, so that a flood is over when it ends (RFC 4987
-   * §3.4). Who lives answers within a round trip, or repeats its SYN.
+   * Gives up one of those that did not answer our SYN-ACK in time, so that a flood is over when it ends (RFC 4987 §3.4):
+   * who lives answers within a round trip, or repeats its SYN. Else a dial that nobody seems to wait for any more, or that
+   * the host takes long to answer.
    */
   #recycle(now: number): boolean {
-    const [oldest] = this.halfOpen
-    if (oldest === undefined || now - oldest.heardAt < PATIENCE) return false
-    this.abort(oldest, 'guest-timeout')
+    const [silent] = this.halfOpen
+    if (silent !== undefined && now - silent.heardAt >= PATIENCE) {
+      this.abort(silent, 'guest-timeout')
+      return true
+    }
+    const dial = this.#dials.pop(now)
+    if (dial === undefined) return false
+    this.#giveUp(dial, 'evicted')
     return true
+  }
+
+  /** One in SYN-RECEIVED was heard of: it is the last to be given up. */
+  halfOpenLives(c: Connection): void {
+    this.halfOpen.delete(c)
+    this.halfOpen.add(c)
   }
 
   /**

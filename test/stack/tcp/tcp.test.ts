@@ -102,6 +102,68 @@ describe('at the most handshakes there may be', () => {
     expect(rig.stack.tcp.halfOpen.size).toBe(0)
   })
 
+  test('one that repeats its SYN does not stand before those that are silent (RFC 4987 §3.4)', () => {
+    const { rig, clock } = bench({ limits: { halfOpen: 2 } })
+    const [slow, silent, third] = [1, 2, 3].map((port) => rig.peer({ port })) as [Peer, Peer, Peer]
+    slow.sends(SYN)
+    silent.sends(SYN)
+    const hosts = [rig.accept(), rig.accept()]
+    clock.advance(900)
+    slow.sends(SYN)
+    clock.advance(100)
+    third.sends(SYN)
+    expect(hosts.map((host) => host.reason)).toEqual([undefined, 'guest-timeout'])
+    expect(rig.requests.length).toBe(1)
+  })
+
+  test('a dial whose SYN does not come again makes room: nobody waits for it', () => {
+    const { rig, clock } = bench({ limits: { halfOpen: 2 } })
+    const [gone, alive, third] = [1, 2, 3].map((port) => rig.peer({ port })) as [Peer, Peer, Peer]
+    const given: string[] = []
+    rig.synArrives = (request) => {
+      rig.requests.push(request)
+      request.onGivenUp = (why) => given.push(`${request.key[8]! >>> 16} ${why}`)
+    }
+    alive.sends(SYN)
+    gone.sends(SYN)
+    clock.advance(1000)
+    alive.sends(SYN)
+    clock.advance(499)
+    third.sends(SYN)
+    expect([given, rig.requests.length]).toEqual([[], 2])
+    clock.advance(1)
+    third.sends(SYN)
+    expect(given).toEqual(['1 evicted'])
+    expect([rig.requests.length, rig.stack.tcp.requests.size]).toEqual([3, 2])
+    third.expectsNothing()
+    // The host's answer to the one that stays is still told to the guest.
+    clock.advance(1500)
+    alive.sends(SYN)
+    rig.requests[0]!.fail('host-unreachable', clock.now)
+    expect(rig.lines().length).toBe(1)
+  })
+
+  test('a dial of ten seconds makes room, though its SYN comes again, and is dialled anew', () => {
+    const { rig, clock } = bench({ limits: { halfOpen: 1 } })
+    const [patient, other] = [rig.peer({ port: 1 }), rig.peer({ port: 2 })]
+    let evicted = 0
+    patient.sends(SYN)
+    rig.requests[0]!.onGivenUp = () => evicted++
+    for (const wait of [1000, 2000, 4000]) {
+      clock.advance(wait)
+      patient.sends(SYN)
+    }
+    clock.advance(2999)
+    other.sends(SYN)
+    expect([evicted, rig.requests.length]).toEqual([0, 1])
+    clock.advance(1)
+    other.sends(SYN)
+    expect([evicted, rig.requests.length]).toEqual([1, 2])
+    rig.requests.pop()!.refuse()
+    patient.sends(SYN)
+    expect(rig.requests.length).toBe(2)
+  })
+
   test('one that waits may still be given up, or take the place of itself', () => {
     const { rig } = bench({ limits: { halfOpen: 1 } })
     const peer = rig.peer()
