@@ -150,10 +150,17 @@ export class Station {
     this.#isBusy = true
     try {
       do this.#turn()
-      while (this.#inbox.length > 0 || this.#isTimeDue)
+      while (this.#isDue())
     } finally {
       this.#isBusy = false
     }
+  }
+
+  /** Did `transmit` ask for something? */
+  #isDue(): boolean {
+    const { tcp } = this.#stack
+    if (this.#inbox.length > 0 || this.#outbox.length > 0 || this.#isTimeDue) return true
+    return tcp.firstTouched !== undefined
   }
 
   /** The stack is never on the call stack when `transmit` is called: who is called may ask for anything. */

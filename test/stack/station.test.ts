@@ -251,6 +251,36 @@ describe('a stream', () => {
   })
 })
 
+test('what is asked for within transmit is done before the call returns', () => {
+  const hub = new Hub()
+  const sent: Uint8Array[] = []
+  let ask: (() => void) | undefined
+  const alice: Station = hub.add(ALICE, {
+    transmit: (frame) => {
+      sent.push(frame)
+      const asked = ask
+      ask = undefined
+      asked?.()
+    },
+  })
+  const bob = hub.add(BOB, { transmit: (frame) => alice.receive(frame, hub.now) })
+  const b = new Listener()
+  bob.listen(80, () => b)
+  const isArp = (frame: Uint8Array): boolean => frame[12] === 8 && frame[13] === 6
+  const port = alice.bind(0, () => {})
+  const to = { address: BOB, port: 7 }
+  ask = () => void alice.connect({ address: BOB, port: 80 }, {}, hub.now)
+  port.send(bytes('one'), to, hub.now)
+  expect(sent.filter(isArp).length).toBe(1)
+  for (const frame of sent.splice(0)) bob.receive(frame, hub.now)
+  expect(sent.length).toBe(2) // the datagram and the SYN that waited for the answer
+  expect(alice.deadline()).toBeLessThan(Infinity)
+  sent.length = 0
+  ask = () => port.send(bytes('three'), to, hub.now)
+  port.send(bytes('two'), to, hub.now)
+  expect(sent.length).toBe(2)
+})
+
 test('frames are whole: none longer than the MTU, every checksum right', () => {
   for (const mtu of [576, 1500, 9000]) {
     const { hub, alice, a, b } = joined({ mtu })
