@@ -73,6 +73,8 @@ export class Station {
   readonly #datagramAt: number
   readonly #segmenter: Segmenter
   readonly #listeners = new Map<number, Accept>()
+  /** Streams whose users wait for room. */
+  readonly #short = new Set<StreamUser>()
   readonly #udpPorts = new Map<number, DatagramHandler>()
   /** Frames that came and are not looked at yet, and frames that are to be sent. */
   readonly #inbox: Uint8Array[] = []
@@ -171,7 +173,18 @@ export class Station {
     }
     for (const frame of this.#inbox.splice(0)) this.#arrive(frame)
     this.#stack.flush(this.#now)
+    this.#tellOfRoom()
     for (const frame of this.#outbox.splice(0)) this.#transmit(frame)
+  }
+
+  /** What one stream gave back may be what another waits for, whose peer has nothing to acknowledge. */
+  #tellOfRoom(): void {
+    const { pool } = this.#stack
+    if (this.#short.size === 0) return
+    for (const user of [...this.#short]) {
+      if (pool.free <= pool.forReceiving) return
+      user.poolHasRoom()
+    }
   }
 
   #arrive(frame: Uint8Array): void {
@@ -207,7 +220,7 @@ export class Station {
       return tcp.connections.get(key) === undefined
     })
     key[8] = (to.port << 16) | port
-    const user = new StreamUser(this.#memory, handler)
+    const user = new StreamUser(this.#memory, handler, this.#short)
     const stream = new Stream({ address: to.address, port: to.port }, port, user)
     user.stream = stream
     user.uses(tcp.connect(key, neighbours.find(key), user, now))
@@ -229,7 +242,7 @@ export class Station {
     const remote = { address: formatIpv4(key[3]!), port: key[8]! >>> 16 }
     const handler = this.#listeners.get(port)?.(remote)
     if (handler === undefined) return request.refuse()
-    const user = new StreamUser(this.#memory, handler)
+    const user = new StreamUser(this.#memory, handler, this.#short)
     user.stream = new Stream(remote, port, user)
     user.uses(request.accept(user, this.#now))
   }

@@ -3,7 +3,7 @@
  *
  *  the user                          the connection
  *  write() takes what fits       →   send queue
- *  drain                         ←   acknowledged: the queue has room
+ *  drain                         ←   acknowledged, or others gave octets back: the queue has room
  *  data, unless paused           ←   text in line
  *  paused: it waits              ←   receive queue; the window closes with it
  *  finish() a FIN, data goes on  →   half-closed
@@ -101,8 +101,8 @@ export class StreamUser implements tcp.ConnectionUser {
   readonly #slices = new Slices(8)
   #connection: tcp.Connection | undefined
   #isOpen = false
-  /** A `write` took less than it was given. */
-  #isShort = false
+  /** Those whose `write` took less than it was given, of all streams of a station. */
+  readonly #short: Set<StreamUser>
   #isDelivering = false
   /** The FIN waits for what is before it. */
   #hasEnd = false
@@ -110,9 +110,10 @@ export class StreamUser implements tcp.ConnectionUser {
   #close: StreamEnd | undefined
   #isOver = false
 
-  constructor(memory: Memory, handler: StreamHandler) {
+  constructor(memory: Memory, handler: StreamHandler, short: Set<StreamUser> = new Set()) {
     this.#memory = memory
     this.#handler = handler
+    this.#short = short
   }
 
   /** The connection that this is the user of. */
@@ -138,7 +139,7 @@ export class StreamUser implements tcp.ConnectionUser {
       }
       tcp.sent(c, slices.total)
     }
-    if (taken < octets.length) this.#isShort = true
+    if (taken < octets.length) this.#short.add(this)
     return taken
   }
 
@@ -183,9 +184,13 @@ export class StreamUser implements tcp.ConnectionUser {
   }
 
   writable(_c: tcp.Connection): void {
-    if (!this.#isShort) return
-    this.#isShort = false
-    this.#handler.drain?.(this.stream)
+    if (this.#short.delete(this)) this.#handler.drain?.(this.stream)
+  }
+
+  /** The pool has chunks for whoever wrote in vain. */
+  poolHasRoom(): void {
+    const c = this.#connection!
+    if (tcp.sendRoom(c) > 0) this.writable(c)
   }
 
   closed(c: tcp.Connection, reason: tcp.CloseReason): void {
@@ -220,6 +225,7 @@ export class StreamUser implements tcp.ConnectionUser {
   #end(c: tcp.Connection, end: StreamEnd): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#short.delete(this)
     tcp.discard(c)
     this.#handler.close?.(end, this.stream)
   }

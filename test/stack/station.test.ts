@@ -219,6 +219,34 @@ describe('a stream', () => {
     expect(b.events.filter((event) => event !== 'data')).toEqual(['open', 'end'])
   })
 
+  test('that found no memory is told when another has given some back', () => {
+    const hub = new Hub()
+    const held: Uint8Array[] = []
+    let holds = false
+    const bob = hub.add(BOB, { transmit: (frame) => alice.receive(frame, hub.now) })
+    const alice: Station = hub.add(ALICE, {
+      memory: 64 * 1024,
+      transmit: (frame) => void (holds ? held.push(frame) : bob.receive(frame, hub.now)),
+    })
+    bob.listen(80, () => ({}))
+    const [greedy, late] = [new Listener(), new Listener()]
+    for (const a of [greedy, late]) alice.connect({ address: BOB, port: 80 }, a, hub.now)
+    holds = true
+    const drains: number[] = []
+    Object.assign(late, {
+      drain: (stream: Stream) => drains.push(stream.write(new Uint8Array(1000))),
+    })
+    expect(greedy.stream.write(new Uint8Array(200_000))).toBeGreaterThan(40_000)
+    alice.flush(hub.now)
+    expect(late.stream.write(new Uint8Array(1000))).toBe(0)
+    alice.flush(hub.now)
+    expect(drains).toEqual([])
+    holds = false
+    for (const frame of held) bob.receive(frame, hub.now)
+    hub.advance(1000)
+    expect(drains).toEqual([1000])
+  })
+
   test('tells of its end only behind what was paused', () => {
     const { hub, alice, bob, a, b } = joined()
     b.stream.pause()
