@@ -5,6 +5,7 @@
  * A token is a slot and a generation, never a file descriptor: within one batch of events an fd may
  * be closed and its number used again, and what was meant for the old one must not reach the new.
  */
+import { Deadlines, type Timed } from '../stack/deadlines.ts'
 import { Epoll } from '../sys/epoll.ts'
 
 /** What waits for events of a file descriptor. */
@@ -17,6 +18,19 @@ export interface Handler {
   ready(events: number): void
 }
 
+/** A handler that is called at a time. */
+class Delay implements Timed {
+  readonly handler: Handler
+  deadline: number
+  heapIndex = -1
+  heapKey = 0
+
+  constructor(handler: Handler, deadline: number) {
+    this.handler = handler
+    this.deadline = deadline
+  }
+}
+
 const SLOT_BITS = 20
 const SLOT_MASK = (1 << SLOT_BITS) - 1
 
@@ -27,7 +41,8 @@ export class Reactor {
   readonly #handlers: (Handler | undefined)[] = []
   readonly #generations: number[] = []
   readonly #free: number[] = []
-  readonly #delayed: { readonly handler: Handler; readonly at: number }[] = []
+  readonly #delays = new Map<Handler, Delay>()
+  readonly #deadlines = new Deadlines<Delay>()
   #pending: Handler[] = []
   #running: Handler[] = []
 
@@ -69,25 +84,32 @@ export class Reactor {
     this.#pending.push(handler)
   }
 
-  /** `ready(0)` is called in `delay` ms: for what failed for want of a resource. */
+  /**
+   * `ready(0)` is called in `delay` ms: for what failed for want of a resource. Of several times the first counts: the
+   * handler looks what is due, and asks anew.
+   */
   later(handler: Handler, delay: number): void {
-    if (this.#delayed.some((entry) => entry.handler === handler)) return
-    this.#delayed.push({ handler, at: this.now + delay })
+    const at = this.now + delay
+    let entry = this.#delays.get(handler)
+    if (entry === undefined) {
+      entry = new Delay(handler, at)
+      this.#delays.set(handler, entry)
+    } else if (at < entry.deadline) entry.deadline = at
+    else return
+    this.#deadlines.update(entry)
   }
 
   #due(now: number): void {
-    for (let i = this.#delayed.length - 1; i >= 0; i--) {
-      const { handler, at } = this.#delayed[i]!
-      if (at > now) continue
-      this.#delayed.splice(i, 1)
-      this.again(handler)
+    for (let due = this.#deadlines.pop(now); due !== undefined; due = this.#deadlines.pop(now)) {
+      this.#delays.delete(due.handler)
+      this.again(due.handler)
     }
   }
 
   /** Waits for events, until `deadline` at the latest, and hands them out. */
   turn(deadline: number): void {
-    for (const { at } of this.#delayed) deadline = Math.min(deadline, at)
-    const wait = this.#pending.length > 0 ? 0 : Math.max(0, deadline - performance.now())
+    const until = Math.min(deadline, this.#deadlines.next())
+    const wait = this.#pending.length > 0 ? 0 : Math.max(0, until - performance.now())
     const count = this.#epoll.wait(wait)
     this.now = performance.now()
     for (let i = 0; i < count; i++) {
@@ -95,7 +117,7 @@ export class Reactor {
       const handler = this.#handlers[token & SLOT_MASK]
       if (handler !== undefined && handler.token === token) handler.ready(this.#epoll.events(i))
     }
-    if (this.#delayed.length > 0) this.#due(this.now)
+    this.#due(this.now)
     const running = this.#pending
     this.#pending = this.#running
     this.#running = running
