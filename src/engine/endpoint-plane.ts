@@ -215,7 +215,7 @@ export class EndpointPlane implements FlowHost {
     for (let i = 0; i < count; i++) {
       const port = FIRST_DYNAMIC + ((start + i) % count)
       key[8] = (guestPort << 16) | port
-      if (this.#parts.stack.tcp.connections.get(key) === undefined) return port
+      if (!this.#parts.stack.tcp.isTaken(key)) return port
     }
     return undefined
   }

@@ -162,8 +162,8 @@ export class TcpForward implements Forwarder {
     key.set(words, 0)
     key[8] = port << 16
     appearAs(options, key, client)
-    // Two clients that look alike, or one that is in TIME-WAIT: any free port will do.
-    for (let free = 65535; stack.tcp.connections.get(key) !== undefined; free--) {
+    // Two clients that look alike, one that is in TIME-WAIT, or one that the guest dials from there: any free port will do.
+    for (let free = 65535; stack.tcp.isTaken(key); free--) {
       key[8] = (port << 16) | free
     }
     TcpFlow.forward(this.#host, fd, key, client, (user) =>

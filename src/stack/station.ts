@@ -217,7 +217,7 @@ export class Station {
     const { tcp, neighbours } = this.#stack
     const port = this.#freePort((port) => {
       key[8] = (to.port << 16) | port
-      return tcp.connections.get(key) === undefined
+      return !tcp.isTaken(key)
     })
     key[8] = (to.port << 16) | port
     const user = new StreamUser(this.#memory, handler, this.#short)

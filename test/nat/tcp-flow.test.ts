@@ -4,6 +4,7 @@
  */
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { FlowJournal } from '../../src/nat/flow-journal.ts'
+import { TcpForward } from '../../src/nat/forwards.ts'
 import type { Host } from '../../src/nat/host.ts'
 import type { KeepAliveOption } from '../../src/nat/keep-alive.ts'
 import type { Handler } from '../../src/nat/reactor.ts'
@@ -13,7 +14,7 @@ import { FIRST_ACK } from '../../src/stack/tcp/output.ts'
 import * as c from '../../src/sys/constants.ts'
 import type { Peer } from '../stack/rig/peer.ts'
 import { FROM_GUEST, fillText, firstWrong, TO_GUEST } from '../stack/rig/random.ts'
-import { Rig } from '../stack/rig/rig.ts'
+import { GUEST, HOST, NETWORK, Rig } from '../stack/rig/rig.ts'
 
 /** The kernel: one socket at a time. */
 const kernel = vi.hoisted(() => ({
@@ -29,6 +30,8 @@ const kernel = vi.hoisted(() => ({
   memory: new Uint8Array(0),
   written: [] as number[],
   read: 0,
+  /** Ports of clients of a published port that wait to be accepted. */
+  clients: [] as number[],
 }))
 
 vi.mock('../../src/sys/socket.ts', () => {
@@ -69,6 +72,15 @@ vi.mock('../../src/sys/socket.ts', () => {
       }
       return n
     },
+    listen: () => 0,
+    localEndpoint: () => 0,
+    accept: (_fd: number, client: { words: Int32Array; port: number }) => {
+      const port = kernel.clients.shift()
+      if (port === undefined) return -c.EAGAIN
+      client.words.set([0, 0, 0xffff, HOST])
+      client.port = port
+      return 6
+    },
     shutdownWrite: () => kernel.calls.push('shutdown') * 0,
     linger0: () => kernel.calls.push('linger 0') * 0,
   }
@@ -78,6 +90,7 @@ vi.mock('../../src/sys/io.ts', () => ({ close: () => void kernel.calls.push('clo
 const SYN = 'S 0:0(0) win 65535 <mss 1460>'
 
 let rig: Rig
+let host: Host
 let peer: Peer
 let flow: Handler | undefined
 let later: Handler[]
@@ -93,11 +106,20 @@ beforeEach(() => {
   again = []
   ended = []
   keepAlive = 'off'
-  const fresh = { connect: 0, error: 0, sends: [], recvs: [], calls: [], written: [], read: 0 }
+  const fresh = {
+    connect: 0,
+    error: 0,
+    sends: [],
+    recvs: [],
+    calls: [],
+    written: [],
+    read: 0,
+    clients: [],
+  }
   Object.assign(kernel, fresh, { memory: rig.memory.bytes })
   const journal = new FlowJournal()
   journal.listener = { flowOpened() {}, flowClosed: ({ reason }) => ended.push(reason) }
-  const host = {
+  host = {
     arena: rig.memory,
     journal,
     stack: rig.stack,
@@ -108,6 +130,7 @@ beforeEach(() => {
     options: {
       gateway: 0x0a000202,
       dnsAddress: 0x0a000203,
+      subnet: { network: NETWORK, prefix: 24 },
       get keepAlive() {
         return keepAlive
       },
@@ -191,6 +214,26 @@ describe('a dial that fails is told to the guest, again for each SYN that it sen
     expect(kernel.calls.filter((call) => call === 'close').length).toBe(3)
     expect(rig.stack.tcp.requests.size).toBe(0)
   })
+})
+
+test('a client of a published port that the guest dials from that port at that moment comes from another', () => {
+  const at = { words: Int32Array.of(0, 0, 0xffff, 0), port: 80 }
+  const guest = { words: Int32Array.of(0, 0, 0xffff, GUEST), port: peer.port }
+  peer.sends(SYN) // from the published port, to the client's
+  const dial = flow!
+  const forward = new TcpForward(host, { at, guest, isOwnGuest: false, ipv6Only: false })
+  kernel.clients = [peer.hostPort]
+  forward.ready(c.EPOLLIN)
+  rig.flush()
+  peer.expectsNothing()
+  const client = rig.peer({ port: peer.port, hostPort: 65535 })
+  client.expects('S 0:0(0)')
+  dial.ready(c.EPOLLOUT)
+  rig.flush()
+  peer.expects('S. 0:0(0) ack 1')
+  rig.stack.tcp.remove(rig.stack.tcp.connections.get(peer.key)!)
+  rig.stack.tcp.remove(rig.stack.tcp.connections.get(client.key)!)
+  expect(rig.stack.tcp.connections.size).toBe(0)
 })
 
 describe('after the handshake', () => {

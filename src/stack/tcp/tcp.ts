@@ -309,6 +309,11 @@ export class Tcp {
     return pool.free <= pool.forReceiving ? 'tcpNoMemory' : undefined
   }
 
+  /** Is there a connection of that 4-tuple, or a SYN of the guest that is to become one? */
+  isTaken(key: Int32Array): boolean {
+    return this.connections.get(key) !== undefined || this.requests.get(key) !== undefined
+  }
+
   /** A new SYN may reopen a connection in TIME-WAIT (RFC 9293 §3.6.1, MAY-2; RFC 6191). */
   #isReopening(c: Connection, seg: wire.Segment): boolean {
     if ((seg.ctl & (wire.SYN | wire.ACK | wire.RST)) !== wire.SYN) return false
@@ -341,7 +346,9 @@ export class Tcp {
     return c
   }
 
-  /** OPEN, active (RFC 9293 §3.10.1): towards the guest, for a forwarded port. */
+  /**
+   * OPEN, active (RFC 9293 §3.10.1): towards the guest, for a forwarded port. The key is not taken, and borrowed.
+   */
   connect(key: Int32Array, neighbour: Neighbour, user: ConnectionUser, now: number): Connection {
     const c = this.#create(user, key.slice(), neighbour, now)
     c.rcvWindShift = this.windShift()
