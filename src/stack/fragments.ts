@@ -3,9 +3,10 @@
  *
  * Overlapping fragments have no honest use, and make filters see another datagram than the host
  * does: the whole datagram is discarded, as RFC 5722 demands for IPv6 and Linux does for both.
- * Deviates from RFC 791, which lets the newer octets win; see 'fragments that overlap'. Of IPv6, what
- * comes of it afterwards is discarded, too. What comes again octet for octet is ignored. When there are too many datagrams, the one that waits longest
- * gives way, so that lost fragments never lock out what comes later.
+ * Deviates from RFC 791, which lets the newer octets win; see 'fragments that overlap'. What comes of it
+ * afterwards is discarded, too, for as long as it would have been waited for. What comes again octet for octet is ignored.
+ * When there are too many datagrams, the one that waits longest gives way, so that lost fragments never lock out what comes
+ * later.
  *
  * The ECN marks of fragments are not merged (RFC 3168 §5.3): nothing between the guest and us sets
  * any. Not hot: octets are copied in here and out again, and views made for it.
@@ -92,14 +93,13 @@ export class Fragments {
     }
     const known = this.#find()
     if (known?.isDead) return void this.#drop.fragmentOverlap++
-    if (fragment.offset + len > maxText) return this.#discard(known, 'fragmentTooLong')
+    if (fragment.offset + len > maxText) return this.#discard(known)
     const datagram = known ?? this.#open(now)
     const placed = datagram.place(bytes, fragment)
-    if (placed === 'overlapping' && maxText === MAX_TEXT6) return this.#bury(datagram)
-    if (placed === 'overlapping') return this.#discard(datagram, 'fragmentOverlap')
+    if (placed === 'overlapping') return this.#bury(datagram)
     if (placed === 'repeated') return void this.repeated++
     if (!datagram.isComplete()) return undefined
-    if (!datagram.finish()) return this.#discard(datagram, 'fragmentTooLong')
+    if (!datagram.finish()) return this.#discard(datagram)
     this.#close(datagram)
     this.completed++
     return datagram
@@ -153,11 +153,8 @@ export class Fragments {
     return made
   }
 
-  #discard(
-    datagram: Reassembly | undefined,
-    reason: 'fragmentTooLong' | 'fragmentOverlap',
-  ): undefined {
-    this.#drop[reason]++
+  #discard(datagram: Reassembly | undefined): undefined {
+    this.#drop.fragmentTooLong++
     if (datagram !== undefined) this.#close(datagram)
     return undefined
   }

@@ -195,10 +195,31 @@ describe('fragments that overlap', () => {
     receiver.receive(one)
     receiver.receive(other)
     expect(receiver.drop.fragmentOverlap).toBe(1)
-    expect(receiver.fragments.deadline).toBe(Infinity)
-    // Nothing of it is left: what would have completed it does not.
+    // What would have completed it does not.
     expect(receiver.receive({ offset: 24, text: text(4) })).toBeUndefined()
     expect(receiver.receive({ offset: 40, text: text(4) })).toBeUndefined()
+    expect(receiver.losses()).toEqual({ fragmentOverlap: 3 })
+    // When its time is over nothing of it is left.
+    receiver.now += 30_000
+    receiver.fragments.timeout(receiver.now, () => expect.unreachable())
+    expect(receiver.fragments.deadline).toBe(Infinity)
+    expect(receiver.losses()).toEqual({ fragmentOverlap: 3 })
+  })
+
+  test('and what comes of it later is discarded, were it all of it (RFC 5722 §4)', () => {
+    const receiver = new Receiver()
+    const whole = [
+      { offset: 0, text: text(32), more: true },
+      { offset: 32, text: text(32) },
+    ]
+    receiver.receive(whole[0]!)
+    receiver.receive({ offset: 16, text: text(32), more: true })
+    for (const piece of whole) expect(receiver.receive(piece)).toBeUndefined()
+    expect(receiver.losses()).toEqual({ fragmentOverlap: 3 })
+    receiver.now += 30_000
+    receiver.fragments.timeout(receiver.now)
+    receiver.receive(whole[0]!)
+    expect(receiver.receive(whole[1]!)).toBeDefined()
   })
 
   test.each<[string, Piece, Piece]>([
@@ -354,14 +375,15 @@ test('against a plain array: no sequence of fragments gives what was not sent', 
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
       const receiver = new Receiver()
       const source = [text(100, 0), text(100, 1)]
-      // The twin: octets by place, undefined where nothing came; it begins anew when cleared.
+      // The twin: octets by place, undefined where nothing came; it begins anew when it was whole.
       let twin: (number | undefined)[] = []
       let length: number | undefined
+      let isDead = false
       for (const { offset, len, more, seed } of pieces) {
         const octets = source[seed]!.slice(offset, offset + len)
         const end = offset + len
         const whole = receiver.receive({ offset, text: octets, more })
-        if (len === 0 || (more && len % 8 !== 0)) {
+        if (isDead || len === 0 || (more && len % 8 !== 0)) {
           expect(whole).toBeUndefined()
           continue
         }
@@ -370,8 +392,7 @@ test('against a plain array: no sequence of fragments gives what was not sent', 
         const isWrong =
           length === undefined ? !more && end <= twin.length : more ? end >= length : end !== length
         if (isWrong || (came > 0 && !isSame)) {
-          twin = []
-          length = undefined
+          isDead = true
           expect(whole).toBeUndefined()
           continue
         }
