@@ -82,9 +82,11 @@ function synAcknowledged(c: Connection, now: number): void {
   if (seq.lt(c.sndNxt, c.sndUna)) c.sndNxt = c.sndUna
   c.synDue = false
   c.rtoAt = Infinity
-  // Karn: a SYN that was sent again times nothing.
-  if (c.retransmits > 0) c.rto.restart()
-  else if (c.rttAt >= 0) c.rto.sample(now - c.rttAt)
+  if (c.retransmits > 0) {
+    // Karn: a SYN that was sent again times nothing. And where one was lost, one segment is enough (RFC 5681 §3.1).
+    c.rto.restart()
+    c.congestion.cwnd = c.smss
+  } else if (c.rttAt >= 0) c.rto.sample(now - c.rttAt)
   c.rttAt = -1
   c.retransmits = 0
   setState(c, c.finQueued ? 'FIN-WAIT-1' : 'ESTABLISHED')

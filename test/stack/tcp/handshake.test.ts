@@ -354,6 +354,26 @@ describe('our SYN to the guest', () => {
     peer.expects('P. 1:6(5) ack 1')
   })
 
+  test('that was answered late, as a SYN-ACK, starts with a window of one segment (RFC 5681 §3.1)', () => {
+    const late = synSent()
+    late.clock.advance(1000)
+    late.peer.expects('S 0:0(0)')
+    late.peer.sends('S. 0:0(0) ack 1 win 50000 <mss 1460>')
+    late.peer.expects('. 1:1(0) ack 1')
+    const answered = synReceived({ options: LINUX })
+    answered.clock.advance(1000)
+    answered.peer.expects('S. 0:0(0) ack 1')
+    answered.peer.sends('. 1:1(0) ack 1')
+    for (const { host, peer } of [late, answered]) {
+      const { smss } = host.c
+      host.sends(10 * smss)
+      peer.expects(`. 1:${1 + smss}(${smss}) ack 1`)
+      peer.expectsNothing()
+      peer.sends(`. 1:1(0) ack ${1 + smss}`)
+      expect(peer.takeAll().length).toBe(2) // slow start
+    }
+  })
+
   test('is refused by a RST that acknowledges it (RFC 9293 §3.10.7.3)', () => {
     const { peer, host, rig } = synSent()
     peer.sends('R. 0:0(0) ack 1')
