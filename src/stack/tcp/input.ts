@@ -77,7 +77,7 @@ function arrivesInSynSent(c: Connection, seg: wire.Segment, now: number): void {
 
 /** Our SYN is acknowledged: octets of the send queue start at `sndUna` from now on. */
 function synAcknowledged(c: Connection, now: number): void {
-  c.sndUna = c.recover = seq.add(c.iss, 1)
+  c.sndUna = seq.add(c.iss, 1) // recover stays at the ISS (RFC 6582 §3.2, step 1)
   c.rack.begin(c.sndUna)
   if (seq.lt(c.sndNxt, c.sndUna)) c.sndNxt = c.sndUna
   c.synDue = false

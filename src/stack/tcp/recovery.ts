@@ -83,9 +83,17 @@ export const isDuplicateAck = (c: Connection, seg: wire.Segment, wnd: number): b
 export function duplicateAck(c: Connection): void {
   c.dupAcks++
   if (c.hasSack || c.recovery !== 'none' || c.dupAcks < DUP_THRESH) return
+  if (isOfEarlier(c)) return
   enterRecovery(c)
   c.inFlight.markFirstLost(c.sndUna, c.smss)
 }
+
+/**
+ * Nothing beyond the last recovery is acknowledged: what was sent again for nothing is answered like that (RFC 6582 §3.2,
+ * step 2). `recover` is of long ago when it is not among what is out.
+ */
+const isOfEarlier = ({ recover, sndUna, sndNxt }: Connection): boolean =>
+  seq.ge(recover, sndUna) && seq.le(recover, sndNxt)
 
 /**
  * Takes the SACK blocks that lie in what is outstanding (RFC 2018 §5). True when the first tells of

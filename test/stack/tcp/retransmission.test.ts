@@ -264,6 +264,34 @@ describe('fast retransmit without SACK (RFC 5681 §3.2, RFC 6582)', () => {
     expect(host.c.congestion).toMatchObject({ cwnd: 4 * 1460 })
   })
 
+  test('duplicates that answer what was sent again after a time-out begin none (RFC 6582 §3.2, step 2)', () => {
+    const joined = flying(8)
+    const { peer, host, clock } = joined
+    clock.advance(200)
+    expect(places(joined)).toEqual([0])
+    // Only the ACKs were late. What goes again meanwhile is answered with duplicates.
+    peer.sends(`. 1:1(0) ack ${edge(2)}`)
+    expect(places(joined)).toEqual([2, 3, 4])
+    peer.sends(`. 1:1(0) ack ${edge(8)}`)
+    host.sends(1460 * 3)
+    expect([host.c.recovery, places(joined)]).toEqual(['none', [8, 9, 10]])
+    const { cwnd } = host.c.congestion
+    for (let i = 0; i < 3; i++) peer.sends(`. 1:1(0) ack ${edge(8)}`)
+    expect([host.c.recovery, host.c.congestion.cwnd, places(joined)]).toEqual(['none', cwnd, []])
+    // Of what was sent since they count.
+    peer.sends(`. 1:1(0) ack ${edge(9)}`)
+    for (let i = 0; i < 3; i++) peer.sends(`. 1:1(0) ack ${edge(9)}`)
+    expect([host.c.recovery, places(joined)]).toEqual(['fast', [9]])
+  })
+
+  test('a recovery of half the numbers ago is none', () => {
+    const joined = flying(8)
+    const { peer, host } = joined
+    host.c.recover = (host.c.sndUna + 2 ** 31 - 5) | 0
+    for (let i = 0; i < 3; i++) peer.sends('. 1:1(0) ack 1')
+    expect([host.c.recovery, places(joined)]).toEqual(['fast', [0]])
+  })
+
   test('an ACK with text, another window or a FIN is no duplicate (RFC 5681 §2)', () => {
     const { peer, host } = flying(8)
     for (let i = 0; i < 4; i++) {
