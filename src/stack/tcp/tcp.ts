@@ -73,6 +73,8 @@ const PATIENCE = 1000
 const LATE = 1.5
 /** … and when it takes this long: the guest's next SYN would have it dialled anew. */
 const DIAL_PATIENCE = 10_000
+/** RFC 9293 §3.6.1, MAY-2: the ISS of a connection that is reopened is above what was sent before; so far, as Linux has it. */
+const REOPENED = 65_537
 /** Ours: older ones are forgotten when there are more. */
 const MAX_TIME_WAIT = 4096
 
@@ -96,6 +98,8 @@ export class SynRequest implements Timed {
    * another; it made room for another; or the network is closed.
    */
   onGivenUp: ((why: 'guest-reset' | 'evicted' | 'closed') => void) | undefined
+  /** SND.NXT of the connection in TIME-WAIT that it reopens. */
+  sndNxtBefore: seq.Seq | undefined
   readonly #since: number
   /** From when on it may make room for another. */
   deadline = 0
@@ -193,6 +197,8 @@ export class Tcp {
   readonly #secret: Int32Array
   readonly #tsSecret: Int32Array
   readonly #timeWait: Connection[] = []
+  /** SND.NXT of the connection in TIME-WAIT that the segment reopens. */
+  #sndNxtBefore: seq.Seq | undefined
 
   constructor(options: TcpOptions) {
     this.options = options
@@ -221,6 +227,7 @@ export class Tcp {
     const c = this.connections.get(key)
     if (c === undefined) return false
     if (c.state === 'TIME-WAIT' && this.#isReopening(c, seg)) {
+      this.#sndNxtBefore = c.sndNxt
       this.remove(c)
       return false
     }
@@ -231,6 +238,8 @@ export class Tcp {
   /** RFC 9293 §3.10.7.1 and §3.10.7.2: state CLOSED, and LISTEN for every host there is. */
   arrivesAtNobody(key: Int32Array, neighbour: Neighbour, ttl: number, now: number): void {
     const seg = this.#seg
+    const before = this.#sndNxtBefore
+    this.#sndNxtBefore = undefined
     const isSyn = (seg.ctl & (wire.SYN | wire.ACK | wire.RST | wire.FIN)) === wire.SYN
     const request = this.requests.get(key)
     if (isSyn) {
@@ -248,6 +257,7 @@ export class Tcp {
         return emitReset(this, key, neighbour, seg)
       }
       const fresh = new SynRequest(this, key.slice(), neighbour, seg, ttl, now)
+      fresh.sndNxtBefore = before
       this.requests.add(fresh)
       this.#dials.update(fresh)
       return this.options.onSyn(fresh)
@@ -335,7 +345,7 @@ export class Tcp {
   }
 
   acceptSyn(request: SynRequest, user: ConnectionUser, now: number): Connection {
-    const c = this.#create(user, request.key, request.neighbour, now)
+    const c = this.#create(user, request.key, request.neighbour, now, request.sndNxtBefore)
     c.irs = request.irs
     c.rcvNxt = seq.add(request.irs, 1)
     c.hasSack = request.sackPermitted
@@ -356,9 +366,16 @@ export class Tcp {
     return c
   }
 
-  #create(user: ConnectionUser, key: Int32Array, neighbour: Neighbour, now: number): Connection {
+  #create(
+    user: ConnectionUser,
+    key: Int32Array,
+    neighbour: Neighbour,
+    now: number,
+    sndNxtBefore?: seq.Seq,
+  ): Connection {
     const c = new Connection(this, user, key, neighbour)
     c.iss = isnOf(this.#secret, key, now)
+    if (sndNxtBefore !== undefined) c.iss = seq.max(c.iss, seq.add(sndNxtBefore, REOPENED))
     c.sndUna = c.sndNxt = c.recover = c.iss
     // Of the addresses and ports, too: a 4-tuple that is used again goes on, or PAWS would drop its SYN
     // (RFC 7323 §7.1).

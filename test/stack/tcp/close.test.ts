@@ -265,6 +265,34 @@ describe('TIME-WAIT', () => {
     expect(next.state()).toBe('ESTABLISHED')
   })
 
+  test('a connection that is opened anew numbers its octets from above what was sent (RFC 9293 §3.6.1)', () => {
+    const { rig, peer, host } = established()
+    // Faster than the clock of the ISNs goes, which counts 250 a ms.
+    for (let at = 1; at < 200_000; at += 5000) {
+      host.sends(5000)
+      peer.takeAll()
+      peer.sends(`. 1:1(0) ack ${at + 5000}`)
+    }
+    host.closes()
+    peer.expects('F. 200001:200001(0) ack 1')
+    peer.sends('F. 1:1(0) ack 200002')
+    peer.expects('. 200002:200002(0) ack 2')
+    const before = peer.hostIsn
+    peer.begins(peer.isn + 100)
+    peer.sends('S 0:0(0) win 65535 <mss 1460>')
+    rig.accept()
+    peer.expects('S. 0:0(0) ack 1')
+    expect((peer.hostIsn - before) | 0).toBe(200_002 + 65_537)
+    // It is so no longer when that is over, and the clock has gone on.
+    peer.sends('R 1:1(0)')
+    rig.clock.advance(10_000)
+    peer.begins(peer.isn + 100)
+    peer.sends('S 0:0(0) win 65535 <mss 1460>')
+    rig.accept()
+    peer.expects('S. 0:0(0) ack 1')
+    expect((peer.hostIsn - before) | 0).toBe(250 * 10_000)
+  })
+
   test('with timestamps, what counts is the timestamp; the number when it is the same (RFC 6191)', () => {
     const reopens = (tsVal: number, isn: number): boolean => {
       const { rig, peer } = timeWait({ options: LINUX })
