@@ -21,7 +21,7 @@ export type FlowEnd =
   | 'host-unreachable'
   /** The host's system does not allow it (EACCES, EPERM); or the egress policy. */
   | 'prohibited'
-  /** UDP: silent for its time-out. */
+  /** UDP: silent for its time-out. TCP: both ends had said their last, but the host did not take it. */
   | 'expired'
   /** UDP, or a TCP connection that the host has not answered: it made room for another. */
   | 'evicted'

@@ -69,6 +69,10 @@ export class Reactor {
     this.#handlers[slot] = undefined
     this.#generations[slot] = ((this.#generations[slot] ?? 0) + 1) & (0xffffffff >>> SLOT_BITS)
     this.#free.push(slot)
+    const delay = this.#delays.get(handler)
+    if (delay === undefined) return
+    this.#delays.delete(handler)
+    this.#deadlines.remove(delay)
   }
 
   /** The same, of a descriptor that stays open. */

@@ -32,7 +32,8 @@
  *  Gate. Where there is one, it says whether the host is dialled, and may read the guest's octets before they
  *  are sent: then they all go by way of the receive queue (inspection.ts), until it has seen enough.
  *
- *  Limits. At the most connections a SYN is answered with RST; without a descriptor for the socket too.
+ *  Limits. At the most connections a SYN is answered with RST; without a descriptor for the socket too. A connection whose
+ *  both ends have said their last counts as long as the host has not taken all of it, which it must go on to do.
  */
 
 import { isIpv4 } from '../stack/flow-table.ts'
@@ -81,6 +82,11 @@ const FIRST_READ = 16 * 1024
 const PATIENCE = 1500
 /** Ours: when the pool is empty, or the kernel short of memory, it is tried again after this many ms. */
 const SHORTAGE_RETRY = 5
+/**
+ * In ms: how long a host that takes nothing is waited for when both ends have said their last. As Linux, whose probes of
+ * a closed window end so long after the socket's user has gone (tcp_orphan_retries): whoever reads slowly loses nothing.
+ */
+const ORPHAN_PATIENCE = 240_000
 
 export class TcpFlow implements Handler, tcp.ConnectionUser {
   token = -1
@@ -102,6 +108,9 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   #isShutdown = false
   /** The connection is gone, and what it left unread is still to be delivered. */
   #isOrphan = false
+  /** How much of it was delivered when that was looked at last; and until when some more has to be. */
+  #orphanFromGuest = -1
+  #orphanUntil = Infinity
   #readSize = FIRST_READ
   readonly #entry: FlowEntry
   /** Of DNS: name servers that were not dialled yet; or what the gate says. */
@@ -244,6 +253,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (events & EPOLLERR && this.#isOver()) return this.#hostFailed()
     this.#drain()
     this.#pump()
+    if (this.#isOrphan) this.#waitForHost()
   }
 
   /** Will no read tell of the socket's error? */
@@ -431,15 +441,30 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (reason === 'finished' && c.rcvQueued > 0) {
       this.#isOrphan = true
       this.#host.orphans.add(this)
-      return
+      this.#host.stack.tcp.undelivered++
+      return this.#waitForHost()
     }
     if (reason !== 'finished' && this.#fd >= 0) socket.linger0(this.#fd)
     this.#release(this.#isRevoked ? 'prohibited' : ENDS[reason])
   }
 
+  /** An orphan that the host takes nothing from is given up in the end, and the host sees that octets are missing. */
+  #waitForHost(): void {
+    if (this.#fd < 0) return
+    const { reactor } = this.#host
+    if (this.#entry.fromGuest !== this.#orphanFromGuest) {
+      this.#orphanFromGuest = this.#entry.fromGuest
+      this.#orphanUntil = reactor.now + ORPHAN_PATIENCE
+    } else if (reactor.now >= this.#orphanUntil) {
+      socket.linger0(this.#fd)
+      return this.#release('expired')
+    }
+    reactor.later(this, this.#orphanUntil - reactor.now)
+  }
+
   #release(end: FlowEnd): void {
     if (this.#fd < 0) return
-    this.#host.orphans.delete(this)
+    if (this.#host.orphans.delete(this)) this.#host.stack.tcp.undelivered--
     if (this.#connection !== undefined) tcp.discard(this.#connection)
     this.#host.reactor.remove(this)
     io.close(this.#fd)

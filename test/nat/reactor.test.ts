@@ -47,11 +47,12 @@ test('of two times of one handler the earlier counts, and it is called once', ()
   expect(turn().of).toEqual(['both 0'])
 })
 
-test('who was removed meanwhile is not called', () => {
+test('who was removed meanwhile is neither called nor waited for', () => {
   const gone = handler('gone')
   reactor.later(gone, 5)
-  gone.token = -1
-  expect(turn().of).toEqual([])
+  reactor.remove(gone)
+  reactor.later(handler('other'), 10)
+  expect(turn().of).toEqual(['other 0'])
 })
 
 test('thousands are called in one turn when all are due', () => {

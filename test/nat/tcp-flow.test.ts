@@ -331,6 +331,46 @@ describe('after the handshake', () => {
     expect([kernel.calls, ended]).toEqual([['shutdown', 'close'], ['finished']])
   })
 
+  /** Both ends have said their last, and the host has taken 100 of the guest's 1,000 octets. */
+  function orphaned(): void {
+    connect()
+    kernel.sends = [100]
+    peer.sends('FP. 1:1001(1000) ack 1')
+    kernel.recvs = [0]
+    tell(c.EPOLLIN | c.EPOLLRDHUP)
+    peer.sends('. 1002:1002(0) ack 2')
+    kernel.calls = []
+    expect(rig.stack.tcp.connections.get(peer.key)).toBeUndefined()
+  }
+
+  test('what the host has not taken at the end of the connection is delivered, and counts until then', () => {
+    rig.stack.tcp.limits.connections = 1
+    orphaned()
+    expect([ended, rig.stack.tcp.whatIsFull()]).toEqual([[], 'tcpLimit'])
+    for (let i = 0; i < 8; i++) {
+      rig.clock.advance(200_000)
+      wait()
+      kernel.sends = [100]
+      tell(c.EPOLLOUT)
+    }
+    expect([ended, kernel.calls]).toEqual([[], []])
+    tell(c.EPOLLOUT)
+    expectWritten(1000)
+    expect([ended, kernel.calls]).toEqual([['finished'], ['shutdown', 'close']])
+    expect([rig.stack.tcp.whatIsFull(), rig.chunksTaken]).toEqual([undefined, 0])
+  })
+
+  test('a host that takes nothing of it any more is given up after four minutes, with a RST', () => {
+    orphaned()
+    rig.clock.advance(239_999)
+    wait()
+    expect([ended, later.length]).toEqual([[], 1])
+    rig.clock.advance(1)
+    wait()
+    expect([ended, kernel.calls]).toEqual([['expired'], ['linger 0', 'close']])
+    expect([rig.stack.tcp.undelivered, rig.chunksTaken]).toEqual([0, 0])
+  })
+
   test('a host that takes nothing closes the window, and opens it again, with nothing lost', () => {
     connect()
     kernel.sends = [-c.EAGAIN]

@@ -183,6 +183,8 @@ export class Tcp {
   readonly deadlines: Deadlines<Connection> = new Deadlines()
   /** Connections in SYN-RECEIVED, first the one that was silent longest. */
   readonly halfOpen: Set<Connection> = new Set()
+  /** Connections that are over, and whose user keeps what is unread until it is delivered. */
+  undelivered = 0
   /** Of the retransmission queues of all connections. */
   readonly segments: Segments = new Segments()
   /** Connections with something due: a list, by `nextTouched`. */
@@ -309,12 +311,12 @@ export class Tcp {
 
   /**
    * Why no connection may be added, by the counter to be incremented. There are as many as there may be: those that
-   * are dialled count, for they become some, those in TIME-WAIT use nothing that is scarce. Or it would have
-   * no chunk to send with.
+   * are dialled count, for they become some, those in TIME-WAIT use nothing that is scarce, unless their user has not
+   * delivered everything. Or it would have no chunk to send with.
    */
   whatIsFull(): 'tcpLimit' | 'tcpNoMemory' | undefined {
-    const { connections, requests, limits, pool } = this
-    const count = connections.size - this.#timeWait.length + requests.size
+    const { connections, requests, undelivered, limits, pool } = this
+    const count = connections.size - this.#timeWait.length + requests.size + undelivered
     if (count >= limits.connections) return 'tcpLimit'
     return pool.free <= pool.forReceiving ? 'tcpNoMemory' : undefined
   }
