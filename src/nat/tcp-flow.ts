@@ -37,7 +37,6 @@
  */
 
 import { isIpv4 } from '../stack/flow-table.ts'
-import type { Reason } from '../stack/icmp-errors.ts'
 import { sendLimit } from '../stack/tcp/buffers.ts'
 import * as tcp from '../stack/tcp/connection.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
@@ -71,6 +70,7 @@ import { keepAliveOf, keepAliveSocket } from './keep-alive.ts'
 import { bindTowards } from './outbound.ts'
 import { setHops } from './path-options.ts'
 import type { Handler } from './reactor.ts'
+import { dialEnd, ENDS, Patience } from './tcp-end.ts'
 
 const EVENTS = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET
 
@@ -82,11 +82,6 @@ const FIRST_READ = 16 * 1024
 const PATIENCE = 1500
 /** Ours: when the pool is empty, or the kernel short of memory, it is tried again after this many ms. */
 const SHORTAGE_RETRY = 5
-/**
- * In ms: how long a host that takes nothing is waited for when both ends have said their last. As Linux, whose probes of
- * a closed window end so long after the socket's user has gone (tcp_orphan_retries): whoever reads slowly loses nothing.
- */
-const ORPHAN_PATIENCE = 240_000
 
 export class TcpFlow implements Handler, tcp.ConnectionUser {
   token = -1
@@ -106,11 +101,8 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   /** The guest's FIN waits for what is unread before it. */
   #isGuestDone = false
   #isShutdown = false
-  /** The connection is gone, and what it left unread is still to be delivered. */
-  #isOrphan = false
-  /** How much of it was delivered when that was looked at last; and until when some more has to be. */
-  #orphanFromGuest = -1
-  #orphanUntil = Infinity
+  /** The connection is gone, and what it left unread is still to be delivered, as long as this lasts. */
+  #patience: Patience | undefined
   #readSize = FIRST_READ
   readonly #entry: FlowEntry
   /** Of DNS: name servers that were not dialled yet; or what the gate says. */
@@ -253,7 +245,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (events & EPOLLERR && this.#isOver()) return this.#hostFailed()
     this.#drain()
     this.#pump()
-    if (this.#isOrphan) this.#waitForHost()
+    if (this.#patience !== undefined) this.#waitForHost(this.#patience)
   }
 
   /** Will no read tell of the socket's error? */
@@ -400,7 +392,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       this.#isShutdown = true
       socket.shutdownWrite(this.#fd)
     }
-    if (this.#isOrphan) this.#release('finished')
+    if (this.#patience !== undefined) this.#release('finished')
   }
 
   finArrived(_c: tcp.Connection): void {
@@ -413,7 +405,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
   /** The host's socket is broken: what was in flight is lost, and the guest has to know. */
   #hostFailed(): void {
     const c = this.#connection!
-    if (this.#isOrphan) return this.#release('host-reset')
+    if (this.#patience !== undefined) return this.#release('host-reset')
     this.#host.stack.tcp.abort(c, 'aborted')
   }
 
@@ -423,7 +415,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     this.#isRevoked = true
     const request = this.#request
     this.#request = undefined
-    if (request === undefined && !this.#isOrphan) {
+    if (request === undefined && this.#patience === undefined) {
       return this.#host.stack.tcp.abort(this.#connection!, 'aborted')
     }
     socket.linger0(this.#fd)
@@ -439,27 +431,23 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   closed(c: tcp.Connection, reason: tcp.CloseReason): void {
     if (reason === 'finished' && c.rcvQueued > 0) {
-      this.#isOrphan = true
+      this.#patience = new Patience()
       this.#host.orphans.add(this)
       this.#host.stack.tcp.undelivered++
-      return this.#waitForHost()
+      return this.#waitForHost(this.#patience)
     }
     if (reason !== 'finished' && this.#fd >= 0) socket.linger0(this.#fd)
     this.#release(this.#isRevoked ? 'prohibited' : ENDS[reason])
   }
 
   /** An orphan that the host takes nothing from is given up in the end, and the host sees that octets are missing. */
-  #waitForHost(): void {
+  #waitForHost(patience: Patience): void {
     if (this.#fd < 0) return
     const { reactor } = this.#host
-    if (this.#entry.fromGuest !== this.#orphanFromGuest) {
-      this.#orphanFromGuest = this.#entry.fromGuest
-      this.#orphanUntil = reactor.now + ORPHAN_PATIENCE
-    } else if (reactor.now >= this.#orphanUntil) {
-      socket.linger0(this.#fd)
-      return this.#release('expired')
-    }
-    reactor.later(this, this.#orphanUntil - reactor.now)
+    const rest = patience.rest(this.#entry.fromGuest, reactor.now)
+    if (rest > 0) return reactor.later(this, rest)
+    socket.linger0(this.#fd)
+    this.#release('expired')
   }
 
   #release(end: FlowEnd): void {
@@ -490,24 +478,10 @@ function setOptions({ options }: Host, fd: number): void {
   keepAliveSocket(fd, options.keepAlive)
 }
 
-/** Who ended it. Nobody here aborts but for an error of the host's socket. */
-const ENDS: Readonly<Record<tcp.CloseReason, FlowEnd>> = {
-  finished: 'finished',
-  'guest-reset': 'guest-reset',
-  'guest-timeout': 'guest-timeout',
-  aborted: 'host-reset',
-  refused: 'guest-refused',
-}
-
 function copy(from: socket.Endpoint, to: socket.Endpoint): void {
   to.words.set(from.words)
   to.port = from.port
   to.scope = from.scope ?? 0
-}
-
-function dialEnd(reason: Reason | undefined): FlowEnd {
-  if (reason === undefined) return 'host-refused'
-  return reason === 'prohibited' ? 'prohibited' : 'host-unreachable'
 }
 
 const endpoint = { words: new Int32Array(4), port: 0 }

@@ -6,6 +6,7 @@
  * connection, and `flush` sends it once per batch.
  */
 import * as wire from '../wire/tcp.ts'
+import { agreeOnOptions, defaultMss } from './agreement.ts'
 import { tuneReceiveBuffer } from './buffers.ts'
 import { type Connection, flightSize, mayReceive, rcvWnd, setState, touch } from './connection.ts'
 import { DELAYED_ACK, emitAck, emitReset, FIRST_ACK } from './output.ts'
@@ -20,7 +21,6 @@ import {
   takeSack,
 } from './recovery.ts'
 import * as seq from './seq.ts'
-import { agreeOnOptions, defaultMss } from './tcp.ts'
 
 /** RFC 5961 §7: at most one challenge ACK per connection and this many ms. */
 const CHALLENGE_INTERVAL = 500
