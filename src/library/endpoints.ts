@@ -24,7 +24,7 @@ import {
   readListenOptions,
 } from './endpoint-options.ts'
 import { NetworkServer } from './server.ts'
-import { NetworkSocket, type SocketHost } from './socket.ts'
+import { NetworkSocket, type SocketHost, type SocketParts } from './socket.ts'
 import { NetworkUdpSocket } from './udp-socket.ts'
 import { readInteger, wrong } from './values.ts'
 
@@ -38,25 +38,33 @@ interface Listening {
   readonly allowHalfOpen: boolean
 }
 
+/** What endpoints need of their network. */
+export type Engine = Pick<
+  WorkerNetwork,
+  'exchange' | 'listen' | 'unlisten' | 'hold' | 'letGo' | 'onEnded'
+>
+
 export class Endpoints {
-  readonly #engine: WorkerNetwork
+  readonly #engine: Engine
   readonly #network: NetworkOptions
   readonly #servers = new Map<number, Listening>()
   readonly #sockets = new Map<number, NetworkUdpSocket>()
   readonly #streams = new Set<NetworkSocket>()
   readonly #dials = new Set<(error: unknown) => void>()
 
-  constructor(engine: WorkerNetwork, network: NetworkOptions) {
+  constructor(engine: Engine, network: NetworkOptions) {
     this.#engine = engine
     this.#network = network
     engine.onEnded = (ending) => this.#ended(ending)
   }
 
+  /** Throws when the network is closed: only for what somebody asks for. */
   #exchange(): Exchange {
-    return this.#engine.exchange({
-      opened: (id, payload) => this.#opened(id, wordsIn(payload)),
+    const exchange: Exchange = this.#engine.exchange({
+      opened: (id, payload) => this.#opened(exchange, id, wordsIn(payload)),
       datagram: (id, payload) => this.#arrived(id, payload),
     })
+    return exchange
   }
 
   // --- TCP ---
@@ -87,18 +95,18 @@ export class Endpoints {
   }
 
   /** A guest has connected. */
-  #opened(id: number, words: Int32Array): void {
+  #opened(exchange: Exchange, id: number, words: Int32Array): void {
     const listening = this.#servers.get(words[0]!)
-    if (listening === undefined) return this.#exchange().send(RELEASE, id, NO_RESET)
+    if (listening === undefined) return exchange.send(RELEASE, id, NO_RESET)
     const { server, ...options } = listening
     const remote = endOf(words.subarray(1, 5), words[5]!)
-    const socket = this.#stream({ id, local: server.address(), remote, ...options })
+    const socket = this.#stream(exchange, { id, local: server.address(), remote, ...options })
     server.emit('connection', socket)
   }
 
-  #stream(parts: ConstructorParameters<typeof NetworkSocket>[1]): NetworkSocket {
+  #stream(exchange: Exchange, parts: SocketParts): NetworkSocket {
     const host: SocketHost = {
-      exchange: this.#exchange(),
+      exchange,
       hold: () => this.#engine.hold(),
       letGo: () => this.#engine.letGo(),
     }
@@ -160,7 +168,7 @@ export class Endpoints {
           isSettled = true
           const words = wordsIn(payload)
           const local = endOf(words.subarray(0, 4), words[4]!)
-          resolve(this.#stream({ id, local, remote, window, allowHalfOpen }))
+          resolve(this.#stream(exchange, { id, local, remote, window, allowHalfOpen }))
         },
       })
       exchange.send(DIAL, id, octetsOf(...host, port, window))
