@@ -142,13 +142,18 @@ export class NetworkSocket extends Duplex implements Receiver {
     const closing = CLOSINGS[index]!
     if (closing === 'finished') return
     const remote = { address: this.remoteAddress, port: this.remotePort }
-    this.destroy(nodeError(closing === 'timeout' ? 'ETIMEDOUT' : 'ECONNRESET', 'read', remote))
+    this.#end(nodeError(closing === 'timeout' ? 'ETIMEDOUT' : 'ECONNRESET', 'read', remote))
   }
 
   /** The library's own: the network is over. */
   networkEnded(error: Error | undefined): void {
     this.#isOver = true
-    this.destroy(error)
+    this.#end(error)
+  }
+
+  /** Not at once: who has just been given the stream listens to 'error' only when their `await` goes on. */
+  #end(error: Error | undefined): void {
+    queueMicrotask(() => this.destroy(error))
   }
 
   // --- to the data plane ---

@@ -1,4 +1,5 @@
 /** Endpoints, and what comes in an order that is rare: the data plane is a script. */
+import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { DIAL } from '../../src/engine/endpoint-records.ts'
 import type { NetworkSocket } from '../../src/index.ts'
@@ -46,7 +47,35 @@ test('a dial that is answered while the network is being closed ends with it', a
   plane.established(id)
   plane.look()
   plane.end()
-  expect((await dial).destroyed).toBe(true)
+  const socket = await dial
   await turn()
+  expect(socket.destroyed).toBe(true)
   expect(plane.holders).toBe(0)
+})
+
+test('a dial that is answered and reset at once gives a stream whose error can be heard', async () => {
+  const { plane, dial, id } = await dialling()
+  const later = (async () => {
+    const socket = await dial
+    return once(socket, 'error')
+  })()
+  plane.established(id)
+  plane.closed(id, 'reset')
+  // As when the port of the data plane's thread is read: no promise is served before all is.
+  setImmediate(() => plane.look())
+  expect(await later).toMatchObject([{ code: 'ECONNRESET' }])
+})
+
+test('so does one that is answered when the network fails', async () => {
+  const { plane, dial, id } = await dialling()
+  const later = (async () => {
+    const socket = await dial
+    return once(socket, 'error')
+  })()
+  plane.established(id)
+  setImmediate(() => {
+    plane.look()
+    plane.end({ reason: 'failed', error: new Error('the TAP is gone') })
+  })
+  expect(await later).toMatchObject([{ code: 'ERR_NETWORK_CLOSED' }])
 })
