@@ -101,7 +101,7 @@ export class Endpoints {
     const { server, ...options } = listening
     const remote = endOf(words.subarray(1, 5), words[5]!)
     const socket = this.#stream(exchange, { id, local: server.address(), remote, ...options })
-    server.emit('connection', socket)
+    if (!server.emit('connection', socket)) socket.destroy() // nobody would ever have it
   }
 
   #stream(exchange: Exchange, parts: SocketParts): NetworkSocket {

@@ -1,5 +1,5 @@
 /** What listens on the container's network: as a `net.Server` does, without a socket of the host. */
-import { EventEmitter, on } from 'node:events'
+import { EventEmitter } from 'node:events'
 import type { EndAddress } from './endpoint-errors.ts'
 import type { NetworkSocket } from './socket.ts'
 
@@ -49,11 +49,37 @@ export class NetworkServer extends EventEmitter<NetworkServerEvents> {
     return this.close()
   }
 
-  /** Each connection from now on, until the server is closed. */
+  /**
+   * Each connection from now on, until the server is closed. One that is over before its turn is left out, and those whose
+   * turn does not come are reset.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<NetworkSocket, void, undefined> {
-    if (!this.listening) return
-    for await (const [socket] of on(this, 'connection', { close: ['close'] })) {
-      yield socket as NetworkSocket
+    const queue: NetworkSocket[] = []
+    let wake = (): void => {}
+    const connected = (socket: NetworkSocket): void => {
+      socket.on('error', ignore)
+      queue.push(socket)
+      wake()
+    }
+    const closed = (): void => wake()
+    this.on('connection', connected)
+    this.on('close', closed)
+    try {
+      while (this.listening || queue.length > 0) {
+        const socket = queue.shift()
+        if (socket === undefined) {
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+        } else if (!socket.destroyed) {
+          socket.off('error', ignore)
+          yield socket
+        }
+      }
+    } finally {
+      this.off('connection', connected)
+      this.off('close', closed)
+      for (const socket of queue) socket.destroy()
     }
   }
 
@@ -66,3 +92,6 @@ export class NetworkServer extends EventEmitter<NetworkServerEvents> {
     return this
   }
 }
+
+/** Nobody has it yet who could hear of it. */
+const ignore = (): void => {}

@@ -1,7 +1,7 @@
 /** Endpoints, and what comes in an order that is rare: the data plane is a script. */
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import { DIAL } from '../../src/engine/endpoint-records.ts'
+import { DIAL, RELEASE } from '../../src/engine/endpoint-records.ts'
 import type { NetworkSocket } from '../../src/index.ts'
 import { ScriptedPlane } from './scripted-plane.ts'
 
@@ -78,4 +78,67 @@ test('so does one that is answered when the network fails', async () => {
     plane.end({ reason: 'failed', error: new Error('the TAP is gone') })
   })
   expect(await later).toMatchObject([{ code: 'ERR_NETWORK_CLOSED' }])
+})
+
+test('an iterator leaves out what is reset before its turn', async () => {
+  const plane = new ScriptedPlane()
+  const server = await plane.endpoints.listen({ port: 80 })
+  const ports: string[] = []
+  const reading = (async () => {
+    for await (const socket of server) {
+      socket.on('error', (error: NodeJS.ErrnoException) => ports.push(`${error.code}`))
+      ports.push(`${socket.remotePort}`)
+      await turn()
+      await turn()
+    }
+  })()
+  for (const id of [1, 3, 5]) plane.opened(id, 1, id)
+  plane.look()
+  plane.closed(3, 'reset')
+  plane.look()
+  await turn()
+  // One that was reset after its turn has come is told to who has it.
+  plane.closed(1, 'reset')
+  plane.look()
+  for (let i = 0; i < 6; i++) await turn()
+  expect(ports).toEqual(['1', 'ECONNRESET', '5'])
+  await server.close()
+  await reading
+})
+
+test('an iterator that is left resets what waits in it, and what comes after it', async () => {
+  const plane = new ScriptedPlane()
+  const server = await plane.endpoints.listen({ port: 80 })
+  const reading = (async () => {
+    for await (const socket of server) {
+      socket.destroy()
+      break
+    }
+  })()
+  for (const id of [1, 3, 5]) plane.opened(id, 1)
+  plane.look()
+  plane.closed(5, 'reset')
+  plane.look()
+  await reading
+  plane.opened(7, 1)
+  plane.look()
+  await turn()
+  expect(plane.holders).toBe(0)
+  const released = (await plane.heard()).filter(({ kind }) => kind === RELEASE)
+  expect(released.map(({ id }) => id)).toEqual([1, 3, 7])
+})
+
+test('an iterator of a server that is closed gives what waits, and ends', async () => {
+  const plane = new ScriptedPlane()
+  const server = await plane.endpoints.listen({ port: 80 })
+  const iterator = server[Symbol.asyncIterator]()
+  const first = iterator.next()
+  plane.opened(1, 1)
+  plane.opened(3, 1)
+  plane.look()
+  await server.close()
+  const results = [await first, await iterator.next(), await iterator.next()]
+  expect(results.map(({ done }) => done)).toEqual([false, false, true])
+  const after = server[Symbol.asyncIterator]()
+  expect((await after.next()).done).toBe(true)
 })

@@ -78,8 +78,8 @@ export class ScriptedPlane implements Engine {
 
   // --- what the data plane tells ---
 
-  opened(id: number, listener: number): void {
-    this.#writer.write(records.OPEN, id, records.octetsOf(listener, ...GUEST, 40_000))
+  opened(id: number, listener: number, port = 40_000): void {
+    this.#writer.write(records.OPEN, id, records.octetsOf(listener, ...GUEST, port))
   }
 
   established(id: number): void {
