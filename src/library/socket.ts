@@ -66,8 +66,9 @@ export class NetworkSocket extends Duplex implements Receiver {
   #isWanted = true
   /** Octets that we may send. */
   #credit = 0
-  /** What is being written: from `#at` of the first on. */
+  /** What is being written: from `#at` of chunk `#index` on. */
   #chunks: readonly Uint8Array[] = []
+  #index = 0
   #at = 0
   #callback: ((error?: Error | null) => void) | undefined
   #isWaiting = false
@@ -178,6 +179,7 @@ export class NetworkSocket extends Duplex implements Receiver {
 
   #write(chunks: readonly Uint8Array[], callback: (error?: Error | null) => void): void {
     this.#chunks = chunks
+    this.#index = 0
     this.#at = 0
     this.#callback = callback
     this.#move()
@@ -187,9 +189,8 @@ export class NetworkSocket extends Duplex implements Receiver {
   #move(): void {
     if (this.#callback === undefined) return
     this.#timer?.refresh()
-    for (;;) {
-      const [chunk] = this.#chunks
-      if (chunk === undefined) break
+    for (; this.#index < this.#chunks.length; this.#index++) {
+      const chunk = this.#chunks[this.#index]!
       while (this.#at < chunk.length) {
         const len = Math.min(this.#credit, chunk.length - this.#at)
         if (len === 0) return
@@ -199,9 +200,9 @@ export class NetworkSocket extends Duplex implements Receiver {
         this.bytesWritten += n
         if (n < len) return this.#waitForRoom()
       }
-      this.#chunks = this.#chunks.slice(1)
       this.#at = 0
     }
+    this.#chunks = []
     const callback = this.#callback
     this.#callback = undefined
     callback()

@@ -7,6 +7,10 @@ import { ScriptedPlane } from './scripted-plane.ts'
 
 const turn = (): Promise<void> => new Promise(setImmediate)
 
+async function soon(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 100 && !holds(); i++) await turn()
+}
+
 /** The plane, and the id of a connection that is dialled. */
 async function dialling(): Promise<{
   plane: ScriptedPlane
@@ -141,4 +145,19 @@ test('an iterator of a server that is closed gives what waits, and ends', async 
   expect(results.map(({ done }) => done)).toEqual([false, false, true])
   const after = server[Symbol.asyncIterator]()
   expect((await after.next()).done).toBe(true)
+})
+
+test('many small writes take no longer each than few', async () => {
+  const { plane, dial, id } = await dialling()
+  plane.established(id)
+  plane.look()
+  const socket = await dial
+  const chunk = Buffer.from('x')
+  // Without a grant they are handed on one by one later, all in one go.
+  const count = 100_000
+  for (let i = 0; i < count; i++) socket.write(chunk)
+  plane.granted(id, count)
+  plane.look()
+  await soon(() => socket.writableLength === 0)
+  expect(socket.bytesWritten).toBe(count)
 })
