@@ -1,6 +1,7 @@
 /** A UDP port of the program on the container's network: as a `dgram.Socket`, without a socket of the host. */
 import { EventEmitter } from 'node:events'
 import type { EndAddress } from './endpoint-errors.ts'
+import { wrong } from './values.ts'
 
 /** Who a datagram is from. */
 export interface DatagramInfo extends EndAddress {
@@ -45,6 +46,8 @@ export class NetworkUdpSocket extends EventEmitter<NetworkUdpSocketEvents> {
    */
   send(data: string | Uint8Array, port: number, address?: string): boolean {
     const octets = typeof data === 'string' ? Buffer.from(data) : data
+    if (!(octets instanceof Uint8Array))
+      throw wrong(data, 'data', 'a string or a Uint8Array', false)
     return this.#isOpen && this.#host.send(octets, port, address)
   }
 

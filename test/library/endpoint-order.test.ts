@@ -1,7 +1,7 @@
 /** Endpoints, and what comes in an order that is rare: the data plane is a script. */
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import { DIAL, RELEASE } from '../../src/engine/endpoint-records.ts'
+import { DIAL, END_LEN, RELEASE } from '../../src/engine/endpoint-records.ts'
 import type { NetworkSocket } from '../../src/index.ts'
 import { ScriptedPlane } from './scripted-plane.ts'
 
@@ -145,6 +145,34 @@ test('an iterator of a server that is closed gives what waits, and ends', async 
   expect(results.map(({ done }) => done)).toEqual([false, false, true])
   const after = server[Symbol.asyncIterator]()
   expect((await after.next()).done).toBe(true)
+})
+
+test('what is no datagram is refused, and those after it arrive', async () => {
+  const plane = new ScriptedPlane()
+  const socket = await plane.endpoints.bind({ port: 53 })
+  const wrong = [
+    { length: 65_000 },
+    [1, 2],
+    new ArrayBuffer(8),
+    new DataView(new ArrayBuffer(8)),
+    7,
+    null,
+  ]
+  for (const data of [...wrong, undefined]) {
+    expect(() => socket.send(data as never, 53)).toThrow(
+      expect.objectContaining({
+        name: 'TypeError',
+        code: 'ERR_INVALID_OPTION',
+        message: expect.stringMatching(/^data must be a string or a Uint8Array, not /),
+      }),
+    )
+  }
+  expect(socket.send('text', 53)).toBe(true)
+  expect(socket.send(Buffer.from('octets'), 53)).toBe(true)
+  const sent = (await plane.heard()).map(
+    ({ payload }) => `${Buffer.from(payload.subarray(END_LEN))}`,
+  )
+  expect(sent).toEqual(['text', 'octets'])
 })
 
 test('many small writes take no longer each than few', async () => {
