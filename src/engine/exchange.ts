@@ -5,6 +5,7 @@
  * sent it is called when there is room; everything else is kept here until then.
  */
 import { DATAGRAM, OPEN, TEXT } from './endpoint-records.ts'
+import { rethrow } from './rethrow.ts'
 import { RingReader, RingWriter } from './ring.ts'
 
 /** Who gets the records of an id. `payload` is the receiver's to keep. */
@@ -94,31 +95,29 @@ export class Exchange {
     this.#receivers.delete(id)
   }
 
-  /** The data plane has woken us. */
+  /** The data plane has woken us. A receiver or a callback that throws costs nobody else a record or a call. */
   look(): void {
     if (this.#isClosed) return
     this.#goOn()
-    this.#reader.look()
-    this.#readOn()
+    const reader = this.#reader
+    reader.look()
+    while (!this.#isClosed && reader.next()) {
+      const { kind, id, length } = reader
+      const payload = Buffer.allocUnsafeSlow(length)
+      reader.copy(0, payload, 0, length)
+      reader.release()
+      try {
+        this.#deliver(kind, id, payload)
+      } catch (error) {
+        rethrow(error)
+      }
+    }
   }
 
-  /** A receiver that throws costs nobody else a record. */
-  readonly #readOn = (): void => {
-    const reader = this.#reader
-    try {
-      while (!this.#isClosed && reader.next()) {
-        const { kind, id, length } = reader
-        const payload = Buffer.allocUnsafeSlow(length)
-        reader.copy(0, payload, 0, length)
-        reader.release()
-        if (kind === OPEN) this.#acceptor.opened(id, payload)
-        else if (kind === DATAGRAM) this.#acceptor.datagram(id, payload)
-        else this.#receivers.get(id)?.arrived(kind, payload)
-      }
-    } catch (error) {
-      setImmediate(this.#readOn)
-      throw error
-    }
+  #deliver(kind: number, id: number, payload: Uint8Array): void {
+    if (kind === OPEN) this.#acceptor.opened(id, payload)
+    else if (kind === DATAGRAM) this.#acceptor.datagram(id, payload)
+    else this.#receivers.get(id)?.arrived(kind, payload)
   }
 
   #goOn(): void {
@@ -130,7 +129,13 @@ export class Exchange {
     }
     const waiting = this.#waiting
     this.#waiting = []
-    for (const callback of waiting) callback()
+    for (const callback of waiting) {
+      try {
+        callback()
+      } catch (error) {
+        rethrow(error)
+      }
+    }
   }
 
   /** The network is over. */

@@ -24,6 +24,7 @@ import {
   STOP,
   type Start,
 } from './messages.ts'
+import { rethrow } from './rethrow.ts'
 import { createRings } from './ring.ts'
 import type {
   Addresses,
@@ -233,7 +234,7 @@ export class WorkerNetwork {
     if (report.kind === 'ready') {
       if (!this.#isStopped) this.#settleStart.resolve()
     } else if (report.kind === 'happened') {
-      for (const happening of report.happenings) this.onHappening?.(happening)
+      for (const happening of report.happenings) this.tell(happening)
     } else if (report.kind === 'rung') {
       this.#exchange?.look()
     } else if (report.kind === 'decided') {
@@ -251,6 +252,15 @@ export class WorkerNetwork {
       this.#keepAlive()
       if (report.kind === 'answer') waiting?.resolve(report.value as never)
       else waiting?.reject(errorOf(report.failure))
+    }
+  }
+
+  /** Calls `onHappening`: one whose listener throws keeps no other back. */
+  tell(happening: Happening): void {
+    try {
+      this.onHappening?.(happening)
+    } catch (error) {
+      rethrow(error)
     }
   }
 

@@ -45,7 +45,7 @@ export class Deciding implements EgressUser {
       const name = kind === 'flow' ? 'onFlow' : 'onQuery'
       const why = `${name} has failed: ${(error as Error)?.message ?? error}`
       const warning = { code: 'WARN_HOOK', count: 1, message: why } as const
-      if (!context.signal.aborted) this.#engine.onHappening?.({ kind: 'warning', warning })
+      if (!context.signal.aborted) this.#engine.tell({ kind: 'warning', warning })
       return { action: 'deny', for: 'flow', why }
     }
   }

@@ -30,9 +30,12 @@ export class Events {
   constructor(engine: WorkerNetwork) {
     this.#engine = engine
     engine.onHappening = (happening) => {
-      if (happening.kind === 'warning') this.#emitter.emit('warning', happening.warning)
-      else this.#emitter.emit(happening.kind, happening.flow)
-      this.#update()
+      try {
+        if (happening.kind === 'warning') this.#emitter.emit('warning', happening.warning)
+        else this.#emitter.emit(happening.kind, happening.flow)
+      } finally {
+        this.#update()
+      }
     }
   }
 

@@ -42,7 +42,8 @@ export class NetworkServer extends EventEmitter<NetworkServerEvents> {
   ended(): void {
     if (!this.listening) return
     this.listening = false
-    this.emit('close')
+    // As Node does: a listener that throws keeps nobody else from the end.
+    process.nextTick(() => this.emit('close'))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -64,7 +64,8 @@ export class NetworkUdpSocket extends EventEmitter<NetworkUdpSocketEvents> {
   ended(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    this.emit('close')
+    // As Node does: a listener that throws keeps nobody else from the end.
+    process.nextTick(() => this.emit('close'))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,14 +1,27 @@
 /** Endpoints, and what comes in an order that is rare: the data plane is a script. */
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { expect, test } from 'vitest'
 import { DIAL, END_LEN, RELEASE } from '../../src/engine/endpoint-records.ts'
-import type { NetworkSocket } from '../../src/index.ts'
+import type { NetworkServer, NetworkSocket, NetworkUdpSocket } from '../../src/index.ts'
 import { ScriptedPlane } from './scripted-plane.ts'
 
 const turn = (): Promise<void> => new Promise(setImmediate)
 
 async function soon(holds: () => boolean): Promise<void> {
   for (let i = 0; i < 100 && !holds(); i++) await turn()
+}
+
+/** What is thrown where nobody catches it, meanwhile. */
+async function uncaughtIn(body: () => Promise<void>): Promise<string[]> {
+  const messages: string[] = []
+  process.setUncaughtExceptionCaptureCallback(({ message }) => messages.push(message))
+  try {
+    await body()
+    await turn()
+  } finally {
+    process.setUncaughtExceptionCaptureCallback(null)
+  }
+  return messages
 }
 
 /** The plane, and the id of a connection that is dialled. */
@@ -188,4 +201,56 @@ test('many small writes take no longer each than few', async () => {
   plane.look()
   await soon(() => socket.writableLength === 0)
   expect(socket.bytesWritten).toBe(count)
+})
+
+test("an exception in a stream's callback, or in a listener, is the program's and stops no other", async () => {
+  const plane = new ScriptedPlane()
+  const sockets: NetworkSocket[] = []
+  await plane.endpoints.listen({ port: 80 }, (socket) => {
+    sockets.push(socket)
+    if (sockets.length < 3) throw new Error('of a listener')
+  })
+  const written: number[] = []
+  const uncaught = await uncaughtIn(async () => {
+    for (const id of [1, 3, 5]) plane.opened(id, 1)
+    for (const id of [1, 3, 5]) plane.granted(id, 4 << 20)
+    plane.look()
+    // More than the ring holds: all of them wait for room.
+    for (const [i, socket] of sockets.entries()) {
+      socket.write(new Uint8Array(1_500_000), () => {
+        written.push(i)
+        throw new Error('of a callback')
+      })
+    }
+    for (let i = 0; i < 20; i++) {
+      await plane.heard()
+      plane.look()
+    }
+  })
+  expect(written.toSorted()).toEqual([0, 1, 2])
+  const messages = ['of a callback', 'of a callback', 'of a callback']
+  expect(uncaught).toEqual(['of a listener', 'of a listener', ...messages])
+})
+
+test("an exception in a listener to 'close' keeps nobody else from the end", async () => {
+  const plane = new ScriptedPlane()
+  const { endpoints } = plane
+  const each = [
+    await endpoints.listen({ port: 80 }),
+    await endpoints.bind({ port: 53 }),
+    await endpoints.listen({ port: 81 }),
+    await endpoints.bind({ port: 54 }),
+  ] as EventEmitter[]
+  for (const one of each) {
+    one.on('close', () => {
+      throw new Error('of a listener')
+    })
+  }
+  const uncaught = await uncaughtIn(async () => {
+    await (each[0] as NetworkServer).close()
+    await (each[1] as NetworkUdpSocket).close()
+    plane.end()
+  })
+  expect(uncaught).toEqual(Array(4).fill('of a listener'))
+  expect((each[2] as NetworkServer).listening).toBe(false)
 })

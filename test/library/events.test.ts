@@ -46,6 +46,30 @@ inWorlds((lab) => {
   }
 
   describe('a listener', () => {
+    test('that throws misses nothing, and its exceptions are those of the program', async () => {
+      const { guest, program } = await attached()
+      await program.run(({ keep }) => {
+        const network = keep.get('network') as Network
+        const told: unknown[] = []
+        keep.set('told', told)
+        const errors: string[] = []
+        keep.set('errors', errors)
+        process.on('uncaughtException', ({ message }) => errors.push(message))
+        network.on('flow-close', (flow) => {
+          told.push(['flow-close', flow])
+          throw new Error('of a listener')
+        })
+      })
+      const port = await lab.host.run(tasks.serveEcho, HOST_ADDRESS)
+      for (const name of ['a', 'b', 'c', 'd', 'e']) {
+        await guest.run(tasks.connectKept, name, { host: HOST_ADDRESS, port })
+      }
+      await program.closeNetwork()
+      expect(await toldSoon(program, 5)).toHaveLength(5)
+      const errors = await program.run(({ keep }) => keep.get('errors') as string[])
+      expect(errors).toEqual(Array(5).fill('of a listener'))
+    })
+
     test('learns of a connection of the container, and of what it carried', async () => {
       const { guest, program } = await attached()
       await program.run(listen)
