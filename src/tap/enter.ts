@@ -14,6 +14,7 @@ import { fstatSync, statSync } from 'node:fs'
 import {
   AT_FDCWD,
   CLONE_NEWNET,
+  CLONE_NEWUSER,
   EINVAL,
   EPERM,
   O_CLOEXEC,
@@ -46,7 +47,8 @@ export async function openInside(
   wanted: Wanted,
   way: Way = 'auto',
 ): Promise<Inside> {
-  const netns = open('pid' in target ? `/proc/${target.pid}/ns/net` : target.netns, O_RDONLY)
+  const path = 'pid' in target ? `/proc/${target.pid}/ns/net` : target.netns
+  const netns = open(path, O_RDONLY | O_NONBLOCK) // a FIFO would wait for a writer
   let userns = -1
   try {
     if (namespaceType(netns) !== CLONE_NEWNET)
@@ -77,8 +79,13 @@ export async function openInside(
  */
 function usernsOf(target: NamespaceTarget, netns: number): number {
   let userns = -1
-  if ('netns' in target && target.userns !== undefined) userns = open(target.userns, O_RDONLY)
-  else {
+  if ('netns' in target && target.userns !== undefined) {
+    userns = open(target.userns, O_RDONLY | O_NONBLOCK)
+    if (namespaceType(userns) !== CLONE_NEWUSER) {
+      close(userns)
+      throw systemError(EINVAL, 'setns(CLONE_NEWUSER)', 'cannot enter the user namespace')
+    }
+  } else {
     userns = owningUserns(netns)
     if (userns < 0 && 'pid' in target) userns = open(`/proc/${target.pid}/ns/user`, O_RDONLY)
   }
