@@ -5,7 +5,7 @@
  * A name has the addresses that were given to it, of either IP version; asked for anything else it is there and has
  * nothing (NOERROR without an answer), so that no other server is asked about it.
  */
-import { isMapped } from '../stack/wire/address.ts'
+import { equals, isMapped } from '../stack/wire/address.ts'
 import * as dns from '../stack/wire/dns.ts'
 
 /** Ours, in s: a name may go with the server that has it. */
@@ -45,7 +45,8 @@ export class Names {
     const { qtype, qclass } = question
     let to = dns.emitEmptyResponse(v, at, end, dns.AA | dns.NO_ERROR, question)
     if (qclass !== dns.IN) return to
-    for (const words of addresses) {
+    for (const [i, words] of addresses.entries()) {
+      if (addresses.findIndex((known) => equals(known, words)) < i) continue // two ports of one address
       if (to + dns.MAX_RECORD_LEN > limit) break
       const type = isMapped(words) ? dns.A : dns.AAAA
       if (type === qtype) to = dns.emitAddress(v, at, to, words, type, TTL)
