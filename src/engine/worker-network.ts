@@ -223,8 +223,8 @@ export class WorkerNetwork {
     if (this.#isStopped || this.#ending) return Promise.reject(this.#gone())
     const id = ++this.#lastId
     return new Promise((resolve, reject) => {
+      this.#worker.postMessage({ id, name, args } satisfies Request) // throws when it cannot be cloned
       this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, name, args } satisfies Request)
       io.eventfdSignal(this.#wakeFd)
       this.#keepAlive()
     })

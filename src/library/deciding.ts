@@ -2,17 +2,28 @@
 import type { HookQuestion, HookVerdict } from '../egress/hooks.ts'
 import type { EgressUser, WorkerNetwork } from '../engine/worker-network.ts'
 import { type Decision, DecisionQueue } from '../policy/decisions.ts'
-import type { FlowQuestion, HookContext, Hooks, NameQuestion } from './egress.ts'
+import {
+  type FlowQuestion,
+  type HookContext,
+  type Hooks,
+  isLasting,
+  type NameQuestion,
+} from './egress.ts'
+
+type Engine = Pick<
+  WorkerNetwork,
+  'egress' | 'closed' | 'answerHook' | 'tell' | 'takeDecisions' | 'recordDecisions'
+>
 
 export class Deciding implements EgressUser {
-  readonly #engine: WorkerNetwork
+  readonly #engine: Engine
   readonly #hooks: Hooks
   /** Of the questions that wait for an answer. */
   readonly #waiting = new Map<number, AbortController>()
   readonly #readers = new Set<DecisionReader>()
   #isOver = false
 
-  constructor(engine: WorkerNetwork, hooks: Hooks) {
+  constructor(engine: Engine, hooks: Hooks) {
     this.#engine = engine
     this.#hooks = hooks
     engine.egress = this
@@ -43,7 +54,7 @@ export class Deciding implements EgressUser {
       return checked(verdict)
     } catch (error) {
       const name = kind === 'flow' ? 'onFlow' : 'onQuery'
-      const why = `${name} has failed: ${(error as Error)?.message ?? error}`
+      const why = `${name} has failed: ${textOf(error)}`
       const warning = { code: 'WARN_HOOK', count: 1, message: why } as const
       if (!context.signal.aborted) this.#engine.tell({ kind: 'warning', warning })
       return { action: 'deny', for: 'flow', why }
@@ -83,10 +94,22 @@ export class Deciding implements EgressUser {
   }
 }
 
-function checked(verdict: HookVerdict): HookVerdict {
-  const isOne = verdict?.action === 'allow' || verdict?.action === 'deny'
-  if (isOne && verdict.for !== undefined) return verdict
+/** Of what the program has returned no more than can be sent on. */
+function checked(verdict: unknown): HookVerdict {
+  const { action, for: lasting, why } = (verdict ?? {}) as Partial<Record<string, unknown>>
+  if ((action === 'allow' || action === 'deny') && isLasting(lasting)) {
+    return { action, for: lasting, ...(typeof why === 'string' && { why }) }
+  }
   throw new TypeError('it must return what allow() or deny() gives')
+}
+
+/** Anything may be thrown. */
+function textOf(error: unknown): string {
+  try {
+    return String((error as Error | undefined)?.message ?? error)
+  } catch {
+    return 'with something that has no text'
+  }
 }
 
 /** Decisions for one reader, who may be slow: then they become one, where they are of the same. */

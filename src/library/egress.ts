@@ -2,7 +2,7 @@
 import type { HooksAsked, HookVerdict } from '../egress/hooks.ts'
 import type { NetworkEgress } from '../egress/network-egress.ts'
 import type { Policy, PolicyInput, Protocol } from '../policy/policy.ts'
-import { coded, mistyped, readInteger, wrong } from './values.ts'
+import { coded, mistyped, readInteger, readObject, wrong } from './values.ts'
 
 /** A connection, or the first datagram to somewhere, that no rule is about. */
 export interface FlowQuestion {
@@ -56,19 +56,24 @@ interface Lasting {
 }
 
 /** The answer of a hook: it may. */
-export const allow = (lasting: Lasting = {}): Verdict => verdict('allow', lasting)
+export const allow = (options: Lasting = {}): Verdict => verdict('allow', options)
 
 /** The answer of a hook: it may not. */
-export const deny = (lasting: Lasting = {}): Verdict => verdict('deny', lasting)
+export const deny = (options: Lasting = {}): Verdict => verdict('deny', options)
 
-function verdict(action: 'allow' | 'deny', { for: lasting = 'flow', why }: Lasting): Verdict {
-  const isOne = lasting === 'flow' || lasting === 'session' || (lasting as number) >= 0
-  if (!isOne) {
+function verdict(action: 'allow' | 'deny', given: unknown): Verdict {
+  const { for: lasting = 'flow', why } = readObject(given, 'options', ['for', 'why'])
+  if (!isLasting(lasting)) {
     const wanted = "'flow', 'session' or a number of milliseconds"
-    throw wrong(lasting, 'for', wanted, typeof lasting === 'number')
+    throw wrong(lasting, 'options.for', wanted, typeof lasting === 'number')
   }
-  return { action, for: lasting, ...(why !== undefined && { why: `${why}` }) }
+  if (why !== undefined && typeof why !== 'string')
+    throw wrong(why, 'options.why', 'a string', false)
+  return { action, for: lasting, ...(why !== undefined && { why }) }
 }
+
+export const isLasting = (given: unknown): given is HookVerdict['for'] =>
+  given === 'flow' || given === 'session' || (typeof given === 'number' && given >= 0)
 
 const HOOK_TIMEOUT = 30_000
 const MAX_HOOK_TIMEOUT = 24 * 3600 * 1000
@@ -90,7 +95,7 @@ export async function readEgress(
   given: unknown,
 ): Promise<{ egress: NetworkEgress; hooks: Hooks } | undefined> {
   if (given === undefined) return undefined
-  if (typeof given !== 'object' || given === null) {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw wrong(given, 'options.egress', 'an object', false)
   }
   const { onFlow, onQuery, hookTimeout = HOOK_TIMEOUT, ...rest } = given as EgressOptions
