@@ -32,6 +32,30 @@ test('each error code has a heading in docs/api.md, and the other way round', ()
   expect(headings.map((match) => match[1])).toEqual(codes)
 })
 
+test('the table of docs/cli.md has each option of the command and each of attach', () => {
+  const text = readFileSync('docs/cli.md', 'utf8')
+    .split('\n## The library\n')[1]!
+    .split('\n## ')[0]!
+  const rows = [...text.matchAll(/^\| (.*?) \| (.*?) \|.*$/gm)].slice(2)
+  const commands = rows.flatMap(([, cell]) => [...cell!.matchAll(/--([a-z0-9-]+)/g)])
+  const parser = readFileSync('src/control/arguments.ts', 'utf8')
+  const known = [...parser.matchAll(/^ {2}(?:flag|value)\(\s*'([a-z0-9-]+)'/gm)].map(
+    ([, name]) => name!,
+  )
+  // About the command itself; and deprecated names of others.
+  const apart = ['help', 'version', 'create-sandbox', 'no-host-loopback']
+  expect([...new Set(commands.map(([, name]) => name))].sort()).toEqual(
+    known.filter((name) => !apart.includes(name)).sort(),
+  )
+  const options = rows.flatMap(([, , cell]) => [...cell!.matchAll(/`([a-zA-Z0-9]+)[`:]/g)])
+  const [, list] = /const ATTACH_OPTIONS = \[(.*?)\]/s.exec(
+    readFileSync('src/library/options.ts', 'utf8'),
+  )!
+  const own = [...list!.matchAll(/'(\w+)'/g)].map(([, name]) => name!)
+  const named = options.map(([, name]) => name).filter((name) => name !== 'attach')
+  expect([...new Set([...named, 'signal'])].sort()).toEqual(own.sort())
+})
+
 inWorlds((lab) => {
   let count = 0
 
