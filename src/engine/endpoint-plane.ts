@@ -139,8 +139,11 @@ export class EndpointPlane implements FlowHost {
   }
 
   #datagram(id: number, { key, at, len }: Datagram): void {
+    const port = key[8]! >>> 16
+    // RFC 768: nobody waits for an answer there, and who echoes could not give one.
+    if (port === 0) return void this.#parts.stack.counters.drop.hostRefused++
     this.#words.set(key.subarray(0, 4))
-    this.#words[4] = key[8]! >>> 16
+    this.#words[4] = port
     const head = this.#head.subarray(0, records.END_LEN)
     const isTold = this.ring.datagram(records.DATAGRAM, id, head, this.bytes, at, len)
     if (!isTold) this.#parts.stack.counters.drop.hostFull++

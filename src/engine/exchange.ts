@@ -29,6 +29,8 @@ export class Exchange {
   #waiting: (() => void)[] = []
   #isPublishing = false
   #isClosed = false
+  /** How often reading was paused, and is not resumed. */
+  #pauses = 0
   #lastId = 0
 
   /** `wake` makes the data plane look at the rings. */
@@ -99,6 +101,7 @@ export class Exchange {
   look(): void {
     if (this.#isClosed) return
     this.#goOn()
+    if (this.#pauses > 0) return
     const reader = this.#reader
     reader.look()
     while (!this.#isClosed && reader.next()) {
@@ -112,6 +115,17 @@ export class Exchange {
         rethrow(error)
       }
     }
+  }
+
+  /** Nothing is read until `resume`: of a listener that is being made the data plane may tell before it answers. */
+  pause(): void {
+    this.#pauses++
+  }
+
+  /** Goes on when all who have waited for the same promise had their turn. */
+  resume(): void {
+    this.#pauses--
+    setImmediate(() => this.look())
   }
 
   #deliver(kind: number, id: number, payload: Uint8Array): void {

@@ -2,7 +2,15 @@
 import { addressesOf, ipv6Subnet } from '../engine/addresses.ts'
 import type { EndpointOptions, NetworkOptions } from '../engine/types.ts'
 import * as address from '../stack/wire/address.ts'
-import { mistyped, readBoolean, readInteger, readObject, readSignal, wrong } from './values.ts'
+import {
+  MAX_TIMEOUT,
+  mistyped,
+  readBoolean,
+  readInteger,
+  readObject,
+  readSignal,
+  wrong,
+} from './values.ts'
 
 /** What has to do with a stream's buffers and its end, as of `net.Server` and `net.Socket`. */
 export interface StreamOptions {
@@ -50,8 +58,6 @@ const DEFAULT_WINDOW = 256 * 1024
 /** As much as the stack queues for one connection. */
 const MAX_WINDOW = 1024 * 1024
 const MIN_WINDOW = 4096
-/** setTimeout of Node's knows no longer one. */
-const MAX_TIMEOUT = 0x7fffffff
 /** RFC 1035 §2.3.4. */
 const MAX_NAME = 253
 
@@ -121,9 +127,10 @@ export function readGuest(
     address.parse(given, words) &&
     (address.isMapped(words)
       ? address.isIn(words[3]!, network, prefix)
-      : ipv6 && words[0] === prefix6[0] && words[1] === prefix6[1])
+      : ipv6 && (isLinkLocal6(words) || (words[0] === prefix6[0] && words[1] === prefix6[1])))
   if (isThere) return words
-  const wanted = `an address in ${address.formatIpv4(network)}/${prefix}${ipv6 ? ` or ${address.format(prefix6)}/64` : ''}`
+  const of6 = ipv6 ? `, ${address.format(prefix6)}/64 or fe80::/10` : ''
+  const wanted = `an address in ${address.formatIpv4(network)}/${prefix}${of6}`
   throw wrong(given, name, wanted, typeof given === 'string')
 }
 
@@ -172,9 +179,12 @@ function isVirtual4(addr: number, own: ReturnType<typeof addressesOf>): boolean 
 /** As of what comes (stack/ipv6-layer.ts): no multicast, link-local, loopback, unspecified, nor IPv4 in disguise. */
 function isVirtual6(words: Int32Array): boolean {
   const first = words[0]!
-  if (first >>> 24 === 0xff || first >>> 22 === 0xfe80 >>> 6) return false
+  if (first >>> 24 === 0xff || isLinkLocal6(words)) return false
   return first !== 0 || words[1] !== 0
 }
+
+/** RFC 4291 §2.5.6: a guest speaks from such an address as well. */
+const isLinkLocal6 = (words: Int32Array): boolean => words[0]! >>> 22 === 0xfe80 >>> 6
 
 /** In lower case, without the dot that ends it. */
 function readName(given: unknown, dns: boolean): string | undefined {

@@ -12,7 +12,7 @@ import {
 } from '../engine/endpoint-records.ts'
 import { SlipwayError } from '../engine/errors.ts'
 import type { Exchange } from '../engine/exchange.ts'
-import type { Ending, NetworkOptions } from '../engine/types.ts'
+import type { Ending, EndpointOptions, NetworkOptions } from '../engine/types.ts'
 import type { WorkerNetwork } from '../engine/worker-network.ts'
 import { parse } from '../stack/wire/address.ts'
 import { type EndAddress, endOf, nodeError } from './endpoint-errors.ts'
@@ -77,15 +77,30 @@ export class Endpoints {
     if (onConnection !== undefined && typeof onConnection !== 'function') {
       throw wrong(onConnection, 'the listener', 'a function', false)
     }
-    this.#exchange()
-    const { id, port } = await this.#engine.listen(endpoint)
-    const server = new NetworkServer(this.#endAt(endpoint.address, port), () => {
-      this.#servers.delete(id)
-      return this.#engine.unlisten(id)
+    return this.#listening(endpoint, (id, address) => {
+      const server = new NetworkServer(address, () => {
+        this.#servers.delete(id)
+        return this.#engine.unlisten(id)
+      })
+      if (onConnection) server.on('connection', onConnection)
+      this.#servers.set(id, { server, window: endpoint.window, allowHalfOpen })
+      return server
     })
-    if (onConnection) server.on('connection', onConnection)
-    this.#servers.set(id, { server, window: endpoint.window, allowHalfOpen })
-    return server
+  }
+
+  /** What `make` makes of a port, and who waits for that, is there before anything of it is read. */
+  async #listening<Made>(
+    endpoint: EndpointOptions,
+    make: (id: number, address: EndAddress, exchange: Exchange) => Made,
+  ): Promise<Made> {
+    const exchange = this.#exchange()
+    exchange.pause()
+    try {
+      const { id, port } = await this.#engine.listen(endpoint)
+      return make(id, this.#endAt(endpoint.address, port), exchange)
+    } finally {
+      exchange.resume()
+    }
   }
 
   #endAt(address: string, port: number): EndAddress {
@@ -100,8 +115,8 @@ export class Endpoints {
     if (listening === undefined) return exchange.send(RELEASE, id, NO_RESET)
     const { server, ...options } = listening
     const remote = endOf(words.subarray(1, 5), words[5]!)
-    const socket = this.#stream(exchange, { id, local: server.address(), remote, ...options })
-    if (!server.emit('connection', socket)) socket.destroy() // nobody would ever have it
+    if (!server.admits(remote)) return exchange.send(RELEASE, id, NO_RESET)
+    server.connected(this.#stream(exchange, { id, local: server.address(), remote, ...options }))
   }
 
   #stream(exchange: Exchange, parts: SocketParts): NetworkSocket {
@@ -180,17 +195,17 @@ export class Endpoints {
 
   async bind(given: unknown): Promise<NetworkUdpSocket> {
     const endpoint = readBindOptions(given, this.#network)
-    const exchange = this.#exchange()
-    const { id, port } = await this.#engine.listen(endpoint)
-    const socket = new NetworkUdpSocket(this.#endAt(endpoint.address, port), {
-      send: (octets, port, address) => this.#send(exchange, id, octets, port, address),
-      unlisten: () => {
-        this.#sockets.delete(id)
-        return this.#engine.unlisten(id)
-      },
+    return this.#listening(endpoint, (id, address, exchange) => {
+      const socket = new NetworkUdpSocket(address, {
+        send: (octets, port, address) => this.#send(exchange, id, octets, port, address),
+        unlisten: () => {
+          this.#sockets.delete(id)
+          return this.#engine.unlisten(id)
+        },
+      })
+      this.#sockets.set(id, socket)
+      return socket
     })
-    this.#sockets.set(id, socket)
-    return socket
   }
 
   #arrived(id: number, payload: Uint8Array): void {

@@ -29,7 +29,11 @@ import {
   format,
   formatIpv4,
   isIn,
+  isLoopback,
   isMapped,
+  isMulticast,
+  isReserved,
+  isThisNetwork,
   parse,
   parseIpv4,
   parseMac,
@@ -435,13 +439,18 @@ function readLimits(given: unknown): Pick<NetworkOptions, 'limits'> {
 }
 
 function readCidr(given: unknown): NetworkOptions['cidr'] {
-  const wanted = `a network such as '${DEFAULT_CIDR}', with a prefix of 1 to ${MAX_PREFIX}`
-  const [, address = '', length] = /^([\d.]+)\/(\d{1,2})$/.exec(`${given}`) ?? []
+  const wanted = `a network of unicast addresses such as '${DEFAULT_CIDR}', with a prefix of 1 to ${MAX_PREFIX}`
+  const text = typeof given === 'string' ? given : ''
+  const [, address = '', length] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? []
   const network = parseIpv4(address)
   const prefix = Number(length)
   const isOne = network !== undefined && prefix >= 1 && prefix <= MAX_PREFIX
-  if (typeof given !== 'string' || !isOne || network << prefix !== 0) {
+  if (!isOne || network << prefix !== 0 || !isUnicast(network)) {
     throw wrong(given, 'options.cidr', wanted, typeof given === 'string')
   }
   return { network, prefix }
 }
+
+/** The stack knows no guest elsewhere (RFC 1122 §3.2.1.3). */
+const isUnicast = (addr: number): boolean =>
+  !isThisNetwork(addr) && !isLoopback(addr) && !isMulticast(addr) && !isReserved(addr)

@@ -3,9 +3,21 @@ import { EventEmitter } from 'node:events'
 import type { EndAddress } from './endpoint-errors.ts'
 import type { NetworkSocket } from './socket.ts'
 
+/** As of `net.Server`. */
+export interface Dropped {
+  readonly localAddress: string
+  readonly localPort: number
+  readonly localFamily: 'IPv4' | 'IPv6'
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly remoteFamily: 'IPv4' | 'IPv6'
+}
+
 /** The events of a server, and what their listeners get. */
 export interface NetworkServerEvents {
   connection: [socket: NetworkSocket]
+  /** A guest was refused: there are `maxConnections`. */
+  drop: [ends: Dropped]
   /** It listens no more. Connections go on, unless the network is closed. */
   close: []
 }
@@ -13,6 +25,9 @@ export interface NetworkServerEvents {
 export class NetworkServer extends EventEmitter<NetworkServerEvents> {
   /** Until `close`, or the end of the network. */
   listening = true
+  /** While so many of its connections are open, more are reset. Undefined: any number. */
+  maxConnections: number | undefined
+  #connections = 0
   readonly #address: EndAddress
   readonly #unlisten: () => Promise<unknown>
   #closing: Promise<void> | undefined
@@ -27,6 +42,27 @@ export class NetworkServer extends EventEmitter<NetworkServerEvents> {
   /** Where it listens: never port 0. */
   address(): EndAddress {
     return { ...this.#address }
+  }
+
+  /** The library's own: may another guest connect? */
+  admits(remote: EndAddress): boolean {
+    if (this.maxConnections === undefined || this.#connections < this.maxConnections) return true
+    this.emit('drop', {
+      localAddress: this.#address.address,
+      localPort: this.#address.port,
+      localFamily: this.#address.family,
+      remoteAddress: remote.address,
+      remotePort: remote.port,
+      remoteFamily: remote.family,
+    })
+    return false
+  }
+
+  /** The library's own: a guest has connected. */
+  connected(socket: NetworkSocket): void {
+    this.#connections++
+    socket.once('close', () => this.#connections--)
+    if (!this.emit('connection', socket)) socket.destroy() // nobody would ever have it
   }
 
   /** Takes no more connections; resolves when the port is free. May be called again. */

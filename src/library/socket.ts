@@ -24,6 +24,7 @@ import {
 } from '../engine/endpoint-records.ts'
 import type { Exchange, Receiver } from '../engine/exchange.ts'
 import { type EndAddress, nodeError } from './endpoint-errors.ts'
+import { MAX_TIMEOUT, wrong } from './values.ts'
 
 /** What a stream needs of its network. */
 export interface SocketHost {
@@ -80,7 +81,8 @@ export class NetworkSocket extends Duplex implements Receiver {
 
   /** Streams are made by `Network.listen` and `Network.connect`. */
   constructor(host: SocketHost, { id, local, remote, window, allowHalfOpen }: SocketParts) {
-    const options: DuplexOptions = { allowHalfOpen, highWaterMark: window }
+    // 'close' says whether there was an error, as that of net.Socket: so it is emitted below.
+    const options: DuplexOptions = { allowHalfOpen, highWaterMark: window, emitClose: false }
     super(options)
     this.remoteAddress = remote.address
     this.remotePort = remote.port
@@ -238,6 +240,7 @@ export class NetworkSocket extends Duplex implements Receiver {
     this.#callback?.(error ?? nodeError('ECANCELED', 'write', remote))
     this.#callback = undefined
     callback(error)
+    process.nextTick(() => this.emit('close', error !== null))
   }
 
   /** Ends it when all that was written is handed on. */
@@ -255,14 +258,21 @@ export class NetworkSocket extends Duplex implements Receiver {
 
   // --- what a net.Socket has ---
 
-  /** Calls back, and emits 'timeout', when nothing has come or gone for so many ms; 0: never. */
+  /**
+   * Calls back, and emits 'timeout', when nothing has come or gone for so many ms; 0: never. Without effect when the stream
+   * is destroyed.
+   */
   setTimeout(ms: number, callback?: () => void): this {
+    if (this.destroyed) return this
+    if (typeof ms !== 'number' || !(ms >= 0 && ms < Infinity)) {
+      throw wrong(ms, 'ms', 'a finite number from 0 on', typeof ms === 'number')
+    }
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.timeout = ms
     if (ms > 0) {
       if (callback) this.once('timeout', callback)
-      this.#timer = setTimeout(() => this.emit('timeout'), ms).unref()
+      this.#timer = setTimeout(() => this.emit('timeout'), Math.min(ms, MAX_TIMEOUT)).unref()
     } else if (callback) {
       this.off('timeout', callback)
     }

@@ -7,6 +7,9 @@ import type { ErrorCode } from '../engine/errors.ts'
 /** PATH_MAX of <linux/limits.h>, without the NUL that ends it. */
 const MAX_PATH = 4095
 
+/** In ms: setTimeout of Node's knows no longer one. */
+export const MAX_TIMEOUT = 0x7fffffff
+
 export function readSignal(given: unknown): AbortSignal | undefined {
   if (given === undefined || given instanceof AbortSignal) return given
   throw wrong(given, 'options.signal', 'an AbortSignal', false)
@@ -40,7 +43,9 @@ export function readObject<Name extends string>(
   what: string,
   names: readonly Name[],
 ): Partial<Record<Name, unknown>> {
-  if (typeof given !== 'object' || given === null) throw wrong(given, what, 'an object', false)
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw wrong(given, what, 'an object', false)
+  }
   for (const name of Object.keys(given)) {
     if (!names.includes(name as Name)) throw mistyped(`${what}.${name} is not known`)
   }
@@ -64,5 +69,6 @@ export function coded(error: Error): Error {
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
   if (typeof value === 'function') return 'a function'
+  if (Array.isArray(value)) return 'an array'
   return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }

@@ -68,7 +68,7 @@ export interface Drops {
   udpFiltered: number
   /** A datagram or echo request that the host's socket had no room for. */
   hostFull: number
-  /** … that the host's kernel refused, for a reason that ICMP has no word for: port 0, say. */
+  /** … that the host's kernel refused, for a reason that ICMP has no word for: port 0, say. Or an endpoint, of port 0. */
   hostRefused: number
   /** A datagram or echo request, or the answer to one, that the egress policy denies. */
   egressDenied: number

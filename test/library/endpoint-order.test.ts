@@ -254,3 +254,102 @@ test("an exception in a listener to 'close' keeps nobody else from the end", asy
   expect(uncaught).toEqual(Array(4).fill('of a listener'))
   expect((each[2] as NetworkServer).listening).toBe(false)
 })
+
+test('who connects before the answer to listen is there is heard after it', async () => {
+  const plane = new ScriptedPlane()
+  plane.beforeAnswer = (id) => {
+    plane.opened(1, id)
+    plane.closed(1, 'finished')
+    plane.look()
+  }
+  const server = await plane.endpoints.listen({ port: 80 })
+  const [socket] = await once(server, 'connection')
+  expect(socket.remotePort).toBe(40_000)
+  expect(await plane.heard()).toEqual([])
+
+  plane.beforeAnswer = (id) => {
+    plane.datagram(id, 'early')
+    plane.look()
+  }
+  const udp = await plane.endpoints.bind({ port: 53 })
+  const [octets] = await once(udp, 'message')
+  expect(`${octets}`).toBe('early')
+})
+
+test('a server has as many connections as it may, and resets what is more', async () => {
+  const plane = new ScriptedPlane()
+  const sockets: NetworkSocket[] = []
+  const server = await plane.endpoints.listen({ port: 80 }, (socket) => sockets.push(socket))
+  server.maxConnections = 2
+  const dropped: unknown[] = []
+  server.on('drop', (ends) => dropped.push(ends))
+  for (const id of [1, 3, 5]) plane.opened(id, 1, 40_000 + id)
+  plane.look()
+  expect(sockets).toHaveLength(2)
+  expect(dropped).toEqual([
+    {
+      localAddress: '10.0.2.2',
+      localPort: 80,
+      localFamily: 'IPv4',
+      remoteAddress: '10.0.2.100',
+      remotePort: 40_005,
+      remoteFamily: 'IPv4',
+    },
+  ])
+  expect((await plane.heard()).map(({ kind, id }) => [kind, id])).toEqual([[RELEASE, 5]])
+  sockets[0]!.destroy()
+  await turn()
+  plane.opened(7, 1)
+  plane.opened(9, 1)
+  plane.look()
+  expect(sockets).toHaveLength(3)
+  expect(dropped).toHaveLength(2)
+})
+
+test("a stream's 'close' says whether there was an error, and comes after that", async () => {
+  const plane = new ScriptedPlane()
+  const events: unknown[] = []
+  await plane.endpoints.listen({ port: 80 }, (socket) => {
+    socket.on('error', ({ message }) => events.push(message))
+    socket.on('close', (hadError: boolean) => events.push(hadError))
+    if (socket.remotePort === 1) socket.destroy()
+  })
+  plane.opened(1, 1, 1)
+  plane.look()
+  await turn()
+  expect(events.splice(0)).toEqual([false])
+  plane.opened(3, 1, 3)
+  plane.closed(3, 'reset')
+  plane.look()
+  await turn()
+  expect(events).toEqual(['read ECONNRESET', true])
+})
+
+test('the timeout of a stream is what that of a net.Socket may be', async () => {
+  const plane = new ScriptedPlane()
+  const server = await plane.endpoints.listen({ port: 80 })
+  const connection = once(server, 'connection')
+  plane.opened(1, 1)
+  plane.look()
+  const socket = (await connection)[0] as NetworkSocket
+  for (const ms of [-1, Number.NaN, Infinity]) {
+    expect(() => socket.setTimeout(ms)).toThrow(RangeError)
+  }
+  for (const ms of ['abc', null, '1', undefined]) {
+    expect(() => socket.setTimeout(ms as never)).toThrow(TypeError)
+  }
+  let isOver = false
+  socket.setTimeout(2 ** 40, () => {
+    isOver = true
+  })
+  expect(socket.timeout).toBe(2 ** 40)
+  // Node's own timer would take it for one of a millisecond.
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(isOver).toBe(false)
+  socket.destroy()
+  socket.setTimeout(1, () => {
+    isOver = true
+  })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(isOver).toBe(false)
+})

@@ -87,6 +87,18 @@ const ATTACH: Row[] = [
   ['cidr too small', { target, cidr: '10.0.2.0/26' }, RangeError, 'options.cidr'],
   ['cidr of all', { target, cidr: '0.0.0.0/0' }, RangeError, 'options.cidr'],
   ['cidr of no numbers', { target, cidr: '10.0.256.0/24' }, RangeError, 'options.cidr'],
+  ['cidr a symbol', { target, cidr: Symbol('10.0.2.0/24') }, TypeError, 'options.cidr'],
+  ['cidr without a prototype', { target, cidr: Object.create(null) }, TypeError, 'options.cidr'],
+  ['cidr of the loopback', { target, cidr: '127.0.0.0/8' }, RangeError, 'options.cidr'],
+  ['cidr of this network', { target, cidr: '0.0.0.0/1' }, RangeError, 'options.cidr'],
+  ['cidr of groups', { target, cidr: '224.0.0.0/24' }, RangeError, 'options.cidr'],
+  ['cidr reserved', { target, cidr: '240.0.0.0/24' }, RangeError, 'options.cidr'],
+  [
+    'limits in an array',
+    { target, limits: [] },
+    TypeError,
+    'options.limits must be an object, not an array',
+  ],
   ['cidr of IPv6', { target, cidr: 'fd00::/64' }, RangeError, 'options.cidr'],
   ['configure', { target, configure: 1 }, TypeError, 'options.configure must be a boolean, not 1'],
   [
@@ -282,7 +294,7 @@ const ENDPOINTS: EndpointRow[] = [
     'a host elsewhere',
     connect({ port: 1, host: '10.0.3.1' }),
     RangeError,
-    "options.host must be an address in 10.0.2.0/24 or fd00::/64, not '10.0.3.1'",
+    "options.host must be an address in 10.0.2.0/24, fd00::/64 or fe80::/10, not '10.0.3.1'",
   ],
   [
     'a host of IPv6',

@@ -26,8 +26,8 @@ export class ScriptedPlane implements Engine {
   onEnded: ((ending: Ending) => void) | undefined
   /** Connections that keep the program alive. */
   holders = 0
-  /** What the main thread looks at only after the answer to `listen`. */
-  beforeAnswer: (() => void) | undefined
+  /** What comes between a listener's being made and the answer. */
+  beforeAnswer: ((id: number) => void) | undefined
   readonly #rings = createRings()
   readonly #writer = new RingWriter(this.#rings, 'toMain', () => {})
   readonly #reader = new RingReader(this.#rings, 'toPlane', () => {})
@@ -50,7 +50,7 @@ export class ScriptedPlane implements Engine {
 
   async listen({ port }: EndpointOptions): Promise<{ id: number; port: number }> {
     const id = ++this.#lastListener
-    this.beforeAnswer?.()
+    this.beforeAnswer?.(id)
     return { id, port }
   }
 
@@ -80,6 +80,12 @@ export class ScriptedPlane implements Engine {
 
   opened(id: number, listener: number, port = 40_000): void {
     this.#writer.write(records.OPEN, id, records.octetsOf(listener, ...GUEST, port))
+  }
+
+  datagram(socket: number, text: string): void {
+    const head = records.octetsOf(...GUEST, 40_000)
+    const octets = Buffer.from(text)
+    this.#writer.datagram(records.DATAGRAM, socket, head, octets, 0, octets.length)
   }
 
   established(id: number): void {
