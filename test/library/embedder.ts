@@ -32,7 +32,10 @@ export class Embedder {
     this.agent = agent
   }
 
-  static async beside(container: Namespace, options: EmbedderOptions = {}): Promise<Embedder> {
+  static async beside(
+    container: Pick<Namespace, 'outer'>,
+    options: EmbedderOptions = {},
+  ): Promise<Embedder> {
     const { as = 'owner', wrapper = [] } = options
     const plain = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--']
     const prefix = [...container.outer, ...(as === 'plain' ? plain : []), ...wrapper]
