@@ -14,7 +14,7 @@ import { Embedder, type EmbedderOptions, LIBRARY } from './embedder.ts'
 inWorlds((lab) => {
   const opened: (() => Promise<void>)[] = []
   afterEach(async () => {
-    for (const close of opened.splice(0).reverse()) await close()
+    await Promise.all(opened.splice(0).map((close) => close()))
   })
 
   async function container(options = {}): Promise<Namespace> {
@@ -23,10 +23,20 @@ inWorlds((lab) => {
     return guest
   }
 
-  async function embedder(guest: Namespace, options?: EmbedderOptions): Promise<Embedder> {
+  async function embedder(
+    guest: Pick<Namespace, 'outer'>,
+    options?: EmbedderOptions,
+  ): Promise<Embedder> {
     const program = await Embedder.beside(guest, options)
     opened.push(() => program.close())
     return program
+  }
+
+  /** Both at once. */
+  async function pair(options?: EmbedderOptions): Promise<{ guest: Namespace; program: Embedder }> {
+    const beside = { outer: lab.host.enter }
+    const [guest, program] = await Promise.all([container(), embedder(beside, options)])
+    return { guest, program }
   }
 
   /** The container reaches the host, and the host the container. */
@@ -57,16 +67,14 @@ inWorlds((lab) => {
 
   describe('the container', () => {
     test('by PID, as root of the user namespace above it', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       const addresses = await program.attach({ target: { pid: guest.pid } })
       expect(addresses).toMatchObject({ gateway: GATEWAY, dns: DNS, guest: GUEST })
       await expectTraffic(program, guest)
     })
 
     test('by PID, without any capability', async () => {
-      const guest = await container()
-      const program = await embedder(guest, { as: 'plain' })
+      const { guest, program } = await pair({ as: 'plain' })
       await program.attach({ target: { pid: guest.pid } })
       await expectTraffic(program, guest)
     })
@@ -79,15 +87,13 @@ inWorlds((lab) => {
     })
 
     test('by the path of its network namespace', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { netns: `/proc/${guest.pid}/ns/net` } })
       await expectTraffic(program, guest)
     })
 
     test('by the paths of both namespaces', async () => {
-      const guest = await container()
-      const program = await embedder(guest, { as: 'plain' })
+      const { guest, program } = await pair({ as: 'plain' })
       const ns = `/proc/${guest.pid}/ns`
       await program.attach({ target: { netns: `${ns}/net`, userns: `${ns}/user` } })
       await expectTraffic(program, guest)
@@ -122,8 +128,7 @@ inWorlds((lab) => {
     test.skipIf(!has('python3') || !has('ip'))(
       'behind a switch on a socket, whose end is that of the network',
       async () => {
-        const guest = await container()
-        const program = await embedder(guest)
+        const { guest, program } = await pair()
         const path = join(lab.world.directory, 'switch')
         const attaching = program.attach({ target: { bess: path } })
         const isThere = await eventually(() => existsSync(path))
@@ -144,8 +149,7 @@ inWorlds((lab) => {
     )
 
     test('has what the options say', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       const addresses = await program.attach({
         target: { pid: guest.pid },
         tapName: 'eth0',
@@ -173,8 +177,7 @@ inWorlds((lab) => {
     })
 
     test("does not reach the host's loopback unless that is asked for", async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid } })
       const port = await lab.host.run(tasks.serveText, 'on the loopback')
       const { outcome } = await guest.run(tasks.tryToConnect, { host: GATEWAY, port })
@@ -182,8 +185,7 @@ inWorlds((lab) => {
     })
 
     test('has ports of IPv6 published', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid }, ipv6: true })
       expect(await address6(guest)).toMatch(/^fd00:/)
       const guestPort = await guest.run(tasks.serveText, 'inside', '::')
@@ -194,8 +196,7 @@ inWorlds((lab) => {
     })
 
     test('goes out from the address that is asked for, or that of the interface', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       const port = await lab.host.run(tasks.serveText, 'seen', HOST_ADDRESS)
       for (const outboundAddress of ['127.0.0.1', 'lo']) {
         await program.attach({ target: { pid: guest.pid }, outboundAddress })
@@ -206,8 +207,7 @@ inWorlds((lab) => {
     })
 
     test('sends and receives much', { timeout: 60_000 }, async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid }, mtu: 65_520 })
       const octets = 128 << 20
       const port = await lab.host.run(tasks.serveBulk, octets, HOST_ADDRESS)
@@ -237,8 +237,7 @@ inWorlds((lab) => {
 
   describe('forwards', () => {
     test('listen on the loopback, on a port that they report, until they are removed', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid } })
       const guestPort = await guest.run(tasks.serveText, 'inside', '0.0.0.0')
       const forward = await program.forward({ guestPort })
@@ -277,8 +276,7 @@ inWorlds((lab) => {
     })
 
     test('of UDP answer', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid } })
       const guestPort = await guest.run(tasks.serveUdpEcho, '0.0.0.0')
       const { hostPort } = await program.forward({ proto: 'udp', guestPort })
@@ -287,8 +285,7 @@ inWorlds((lab) => {
     })
 
     test("reject with the system's error when the port cannot be had, and the network goes on", async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid } })
       const hostPort = await lab.host.run(tasks.serveText, 'taken')
       await expect(program.forward({ hostPort, guestPort: 80 })).rejects.toMatchObject({
@@ -303,8 +300,7 @@ inWorlds((lab) => {
     })
 
     test('are disposed of, also after the network is closed', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid } })
       const forward = await program.forward({ guestPort: 80 })
       const dispose = async ({ keep }: Kit, name: string) =>
@@ -318,8 +314,7 @@ inWorlds((lab) => {
     })
 
     test('a hundred at once', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid } })
       const ports = await program.run(async ({ keep }) => {
         const { forwards } = keep.get('network') as Network
@@ -334,8 +329,7 @@ inWorlds((lab) => {
 
   describe('the end', () => {
     test('close gives everything back, and may be called again', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await warmUp(program, guest.pid)
       const before = program.holdings()
       await program.attach({ target: { pid: guest.pid } })
@@ -351,8 +345,7 @@ inWorlds((lab) => {
     })
 
     test('flows that are open are closed with it, also one whose guest has gone', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await warmUp(program, guest.pid)
       const before = program.holdings()
       await program.attach({ target: { pid: guest.pid } })
@@ -387,8 +380,7 @@ inWorlds((lab) => {
     })
 
     test('what comes after it rejects with ERR_NETWORK_CLOSED', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid } })
       const codes = await program.run(async ({ keep }) => {
         const network = keep.get('network') as Network
@@ -418,8 +410,7 @@ inWorlds((lab) => {
     })
 
     test.skipIf(!has('ip'))('a TAP that is deleted ends the network, with the cause', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await warmUp(program, guest.pid)
       const before = program.holdings()
       await program.attach({ target: { pid: guest.pid } })
@@ -434,8 +425,7 @@ inWorlds((lab) => {
     })
 
     test('a container whose processes are gone leaves a network that can be closed', async () => {
-      const guest = await container()
-      const program = await embedder(guest)
+      const { guest, program } = await pair()
       await program.attach({ target: { pid: guest.pid } })
       await guest.close()
       // Its TAP holds the namespace.
@@ -470,8 +460,7 @@ inWorlds((lab) => {
     ]
     for (const as of ['owner', 'plain'] as const) {
       test(`rejects and leaves nothing, ${as === 'owner' ? 'with' : 'without'} capabilities`, async () => {
-        const guest = await container()
-        const program = await embedder(guest, { as })
+        const { guest, program } = await pair({ as })
         await warmUp(program, guest.pid)
         const before = program.holdings()
         for (const [what, options, expected] of failures) {
@@ -497,8 +486,7 @@ inWorlds((lab) => {
     }
 
     test('a FIFO that nobody writes to is no namespace, and is not waited for', async () => {
-      const guest = await container()
-      const program = await embedder(guest, { as: 'plain' })
+      const { guest, program } = await pair({ as: 'plain' })
       const fifo = join(lab.world.directory, 'fifo')
       await guest.execute(['mkfifo', '-m', '666', fifo])
       const invalid = { code: 'EINVAL' }
@@ -532,8 +520,7 @@ inWorlds((lab) => {
   })
 
   test('one container cannot have two interfaces of one name, and the first goes on', async () => {
-    const guest = await container()
-    const program = await embedder(guest)
+    const { guest, program } = await pair()
     await program.attach({ target: { pid: guest.pid } })
     const again = program.attach({ target: { pid: guest.pid } }, 'second')
     await expect(again).rejects.toMatchObject({ code: 'EBUSY' })
@@ -541,8 +528,7 @@ inWorlds((lab) => {
   })
 
   test('a signal that is aborted later does not end the network', async () => {
-    const guest = await container()
-    const program = await embedder(guest)
+    const { guest, program } = await pair()
     await program.run(
       async ({ load, keep }, library, pid) => {
         const { attach } = (await load(library)) as typeof import('../../src/index.ts')

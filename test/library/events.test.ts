@@ -54,6 +54,7 @@ inWorlds((lab) => {
         keep.set('told', told)
         const errors: string[] = []
         keep.set('errors', errors)
+        process.removeAllListeners('uncaughtException')
         process.on('uncaughtException', ({ message }) => errors.push(message))
         network.on('flow-close', (flow) => {
           told.push(['flow-close', flow])
