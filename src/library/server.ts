@@ -100,7 +100,7 @@ export class NetworkServer extends EventEmitter<NetworkServerEvents> {
     }
     const closed = (): void => wake()
     this.on('connection', connected)
-    this.on('close', closed)
+    this.prependListener('close', closed) // before one that may throw
     try {
       while (this.listening || queue.length > 0) {
         const socket = queue.shift()

@@ -246,6 +246,7 @@ test("an exception in a listener to 'close' keeps nobody else from the end", asy
       throw new Error('of a listener')
     })
   }
+  const iterating = (each[2] as NetworkServer)[Symbol.asyncIterator]().next()
   const uncaught = await uncaughtIn(async () => {
     await (each[0] as NetworkServer).close()
     await (each[1] as NetworkUdpSocket).close()
@@ -253,6 +254,7 @@ test("an exception in a listener to 'close' keeps nobody else from the end", asy
   })
   expect(uncaught).toEqual(Array(4).fill('of a listener'))
   expect((each[2] as NetworkServer).listening).toBe(false)
+  expect((await iterating).done).toBe(true)
 })
 
 test('who connects before the answer to listen is there is heard after it', async () => {
