@@ -415,17 +415,16 @@ inWorlds((lab) => {
       await guest.run(tasks.connectUnread, 'open', { host: GATEWAY, port: 7 }, 8)
       const port = await lab.host.run(tasks.serveText, 'outside', HOST_ADDRESS)
       const busy = program.run(() => {
-        const until = performance.now() + 1_500
+        const until = performance.now() + 4_000
         while (performance.now() < until);
+        return { text: 'no more busy' }
       })
       await guest.run(({ keep }) => {
         const sockets = keep.get('open') as import('node:net').Socket[]
         for (const socket of sockets) socket.write(Buffer.alloc(8 << 20))
       })
-      const started = performance.now()
-      const page = await guest.run(tasks.fetchText, { host: HOST_ADDRESS, port })
-      expect(page.text).toBe('outside')
-      expect(performance.now() - started).toBeLessThan(1_000)
+      const page = guest.run(tasks.fetchText, { host: HOST_ADDRESS, port })
+      expect(await Promise.race([page, busy])).toMatchObject({ text: 'outside' })
       await busy
       // And afterwards all of it is echoed.
       const echoed = await guest.run(async ({ keep }) => {
