@@ -10,6 +10,12 @@ import { ownVersion, usage, version } from '../dist/control/texts.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
+/**
+ * Of TEST-NET-1 (RFC 5737), so nobody's: until our handler of SIGUSR1 is there (src/cli.ts), the signal makes Node listen
+ * for debuggers here, and fail. Node 20 has no --disable-sigusr1.
+ */
+const NOWHERE = '192.0.2.1:1024'
+
 const options = {
   absWorkingDir: root,
   bundle: true,
@@ -71,7 +77,7 @@ case "$#$1" in
   exit 0
   ;;
 esac
-exec node "$0" "$@"
+exec node --inspect-port=${NOWHERE} "$0" "$@"
 */
 `
 }

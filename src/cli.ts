@@ -6,6 +6,10 @@
 import { basename } from 'node:path'
 import { main } from './control/main.ts'
 
+// In the place of Node's handler, which opens a debugger on the host's loopback: the container may reach that, and would
+// be where we are. The signal ends us, as it ends slirp4netns.
+process.once('SIGUSR1', () => process.kill(process.pid, 'SIGUSR1'))
+
 const name = basename(process.argv[1] ?? '', '.js')
 // Out by exit(): nothing of the engine may hold up the end that was decided.
 process.exit(await main(process.argv.slice(2), name === 'cli' ? 'slipway' : name))

@@ -4,10 +4,11 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import pkg from '../../package.json' with { type: 'json' }
 import { OWN_ROWS, ROWS, type Row } from '../control/observed.ts'
-import { CLI, run } from './command.ts'
+import { CLI, run, start } from './command.ts'
 
 const titled = (rows: Row[]) => rows.map((row) => [row.args.join(' ') || '(nothing)', row] as const)
 const linesOf = (text: string) => text.split('\n').filter((line) => line !== '')
@@ -89,6 +90,24 @@ describe('run by its name', () => {
     expect(more).toMatchObject({ status: 127, stderr: expect.stringContaining('node') })
     rmSync(join(folder, 'sh'))
   })
+})
+
+test('SIGUSR1 opens no debugger, whenever it comes', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-usr1-'))
+  const attempts = Array.from({ length: 16 }, async (_, i) => {
+    await delay(200 * i)
+    const bess = ['--target-type=bess', join(folder, `${i}.sock`)]
+    const { child, outcome } = start([CLI, ...bess])
+    await delay(12 * i)
+    child.kill('SIGUSR1')
+    await Promise.race([outcome, delay(200)])
+    child.kill('SIGKILL')
+    return await outcome
+  })
+  for (const { stderr } of await Promise.all(attempts)) {
+    expect(stderr).not.toContain('Debugger listening')
+  }
+  rmSync(folder, { recursive: true })
 })
 
 test('a wrong command line does not load koffi, a right one does', async () => {

@@ -93,6 +93,17 @@ inWorlds((lab) => {
     })
   }
 
+  // Node's own handler would let the container in by the host's loopback.
+  test('SIGUSR1 ends it, and opens no debugger', async () => {
+    const { daemon } = await lab.attach({ exitPipe: false })
+    daemon.program.kill('SIGUSR1')
+    const { signal, stderr } = await daemon.program.ended
+    expect({ signal, isListening: stderr.includes('Debugger') }).toEqual({
+      signal: 'SIGUSR1',
+      isListening: false,
+    })
+  })
+
   test('it ends under load, too', async () => {
     const { guest, daemon } = await lab.attach()
     const port = await lab.host.run(tasks.serveOctets, 1 << 30)
