@@ -16,6 +16,10 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  */
 const NOWHERE = '192.0.2.1:1024'
 
+/** What in the caller's environment is meant for Node programs under development: debuggers, code to load, output on stderr. */
+const UNWANTED =
+  'NODE_OPTIONS NODE_DEBUG NODE_DEBUG_NATIVE NODE_COMPILE_CACHE NODE_V8_COVERAGE UV_USE_IO_URING'
+
 const options = {
   absWorkingDir: root,
   bundle: true,
@@ -77,6 +81,7 @@ case "$#$1" in
   exit 0
   ;;
 esac
+unset ${UNWANTED}
 exec node --inspect-port=${NOWHERE} "$0" "$@"
 */
 `

@@ -110,6 +110,15 @@ test('SIGUSR1 opens no debugger, whenever it comes', async () => {
   rmSync(folder, { recursive: true })
 })
 
+test("the caller's variables for Node are not for us", async () => {
+  const env = { ...process.env, NODE_OPTIONS: '--inspect=0', NODE_DEBUG: 'module' }
+  const { status, stderr } = await run([CLI, '--mtu=0', '1', 'tap0'], { env })
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: 'MTU must be a positive integer (< 65522)\n',
+  })
+})
+
 test('a wrong command line does not load koffi, a right one does', async () => {
   const loadedBy = async (mtu: string) => {
     const env = { ...process.env, NODE_DEBUG: 'module' }
