@@ -67,7 +67,7 @@ function leadTo(file, module) {
 function shellProgram() {
   const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`
   const help = quote(usage('PROGRAM')).replace('PROGRAM', `'"$name"'`)
-  return `#!/usr/bin/env sh
+  return `#!/bin/sh
 ':' /*
 case "$#$1" in
 1-h | 1--help)
@@ -81,6 +81,7 @@ case "$#$1" in
   exit 0
   ;;
 esac
+export PATH=\${PATH:-/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin}
 unset ${UNWANTED}
 exec node --inspect-port=${NOWHERE} "$0" "$@"
 */

@@ -9,6 +9,8 @@ import { main } from './control/main.ts'
 // In the place of Node's handler, which opens a debugger on the host's loopback: the container may reach that, and would
 // be where we are. The signal ends us, as it ends slirp4netns.
 process.once('SIGUSR1', () => process.kill(process.pid, 'SIGUSR1'))
+// An empty one would be the current directory.
+process.env.PATH ||= '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'
 
 const name = basename(process.argv[1] ?? '', '.js')
 // Out by exit(): nothing of the engine may hold up the end that was decided.

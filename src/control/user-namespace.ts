@@ -21,7 +21,6 @@ import { Child, type Command } from '../sys/spawn.ts'
 import { SECOND_START } from './host.ts'
 
 const WHAT = 'cannot enter the user namespace for the sandbox'
-const DEFAULT_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 /**
  * Comes back where a sandbox can be made; starts again in the user namespace of `target` where it cannot. `kept` are the
@@ -94,7 +93,7 @@ async function nsenter(userns: number): Promise<string[]> {
 
 /** Runs the command, to its end, with the descriptor as its 3. */
 async function attempt([file = '', ...args]: readonly string[], fd: number) {
-  const environment = { PATH: process.env.PATH ?? DEFAULT_PATH, LC_ALL: 'C' }
+  const environment = { PATH: process.env.PATH ?? '', LC_ALL: 'C' }
   const child = started({ file, args, environment, descriptors: [fd] })
   const line = await child.line()
   const complaint = await child.complaint()
@@ -110,7 +109,7 @@ function started(command: Command): Child {
 }
 
 function find(program: string): string {
-  const folders = (process.env.PATH ?? DEFAULT_PATH).split(':')
+  const folders = (process.env.PATH ?? '').split(':')
   for (const folder of folders) {
     try {
       accessSync(`${folder}/${program}`, constants.X_OK)

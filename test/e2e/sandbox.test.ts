@@ -261,6 +261,12 @@ inWorlds((lab) => {
     expectConfined(daemon.pid)
   })
 
+  test('a user without capabilities needs no PATH', async () => {
+    const wrapper = ['/usr/bin/env', 'PATH=']
+    const { daemon } = await lab.attach({ as: 'plain', args: BOTH, wrapper })
+    expectConfined(daemon.pid)
+  })
+
   test('a user without capabilities: it still dies with its parent', async () => {
     const guest = await lab.world.container()
     const parent = new Program([
