@@ -26,6 +26,14 @@ const CLOSE_TIMEOUT = 1_000
 export async function run(settings: Settings, start: StartNetwork): Promise<number> {
   // First of all: what is opened from here on would be taken for the caller's.
   const hasExitFd = settings.exitFd !== undefined && isInherited(settings.exitFd)
+  let confine: Awaited<ReturnType<typeof loadConfinement>>
+  try {
+    // Before anybody listens for signals: of one that comes just before a second start, that would know nothing.
+    confine = await loadConfinement(settings, hasExitFd)
+  } catch (error) {
+    say(2, `${describe(error)}\n`)
+    return 1
+  }
   const log = new Log(settings.observation.logLevel)
   const end = withResolvers<number>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -44,7 +52,6 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
   let egress: EgressWatch | undefined
   try {
     const policed = await loadEgress(settings)
-    const confine = await loadConfinement(settings, hasExitFd)
     const starting = start(policed?.network ?? settings.network)
     // A signal does not wait for a start. If that fails afterwards, nobody is told any more.
     starting.catch(() => {})

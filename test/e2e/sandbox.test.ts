@@ -15,8 +15,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex, Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { launch } from '../../src/lab/daemon.ts'
+import { type DaemonOptions, launch } from '../../src/lab/daemon.ts'
 import { serveDns } from '../../src/lab/dns-server.ts'
 import { Program } from '../../src/lab/program.ts'
 import type { Namespace } from '../../src/lab/world.ts'
@@ -259,6 +260,24 @@ inWorlds((lab) => {
     )
     expect(readFileSync(`/proc/${daemon.pid}/environ`, 'utf8')).toContain('PATH=')
     expectConfined(daemon.pid)
+  })
+
+  // It starts again in the container's user namespace.
+  test.skipIf(peer)('a user without capabilities: SIGTERM ends it whenever it comes', async () => {
+    const guest = await lab.world.container()
+    const late = delay(20_000)
+    const endings = Array.from({ length: 32 }, async (_, i) => {
+      await delay(150 * i)
+      const operands = [`${guest.pid}`, `tap${i}`]
+      const options = { as: 'plain', args: BOTH, operands, configure: false, exitPipe: false }
+      const { program } = lab.world.daemon(guest, options as DaemonOptions)
+      await delay(15 * i)
+      program.kill('SIGTERM')
+      const ending = await Promise.race([program.ended, late])
+      return ending?.signal ?? ending?.status
+    })
+    for (const ending of await Promise.all(endings)) expect(['SIGTERM', 0]).toContain(ending)
+    await guest.close()
   })
 
   test('a user without capabilities needs no PATH', async () => {
