@@ -22,6 +22,9 @@ import { logged, watch } from './watch.ts'
 /** How long a network may take to close. Ours: callers wait for our end (Podman for each container). */
 const CLOSE_TIMEOUT = 1_000
 
+/** Ours, in ms: how often one looks at the exit-fd as long as there is no network that does. */
+const LOOK = 50
+
 /** Runs until the end. Never rejects; the result is the exit status. */
 export async function run(settings: Settings, start: StartNetwork): Promise<number> {
   // First of all: what is opened from here on would be taken for the caller's.
@@ -46,6 +49,11 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
   // Neither a signal handler nor a raw descriptor of the engine keeps Node alive.
   const alive = setInterval(() => {}, 0x7fffffff)
 
+  const hangUp = () => {
+    say(2, 'exitfd event\n')
+    end.resolve(0)
+  }
+
   let network: Network | undefined
   let api: ApiServer | undefined
   let metrics: MetricsServer | undefined
@@ -55,7 +63,10 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
     const starting = start(policed?.network ?? settings.network)
     // A signal does not wait for a start. If that fails afterwards, nobody is told any more.
     starting.catch(() => {})
+    // Neither does a caller who has gone: with BESS one may wait for long.
+    const looking = await lookAtExitFd(settings, hangUp)
     network = await Promise.race([starting, end.promise.then(() => undefined)])
+    clearInterval(looking)
     if (network) {
       const { exitFd, readyFd } = settings
       announce(settings, network)
@@ -66,7 +77,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
       const folders = [api?.folder, metrics?.folder].filter((folder) => folder !== undefined)
       confine?.(settings, folders)
       network.closed.then((ending) => end.resolve(explain(ending)))
-      if (exitFd !== undefined) watchExitFd(exitFd, hasExitFd, network, () => end.resolve(0))
+      if (exitFd !== undefined) watchExitFd(exitFd, hasExitFd, network, hangUp)
       if (readyFd !== undefined) signalReady(readyFd)
     }
     return await end.promise
@@ -153,12 +164,23 @@ function announce({ network: options, apiSocket }: Settings, network: Network): 
   say(1, banner(options, network.addresses, apiSocket))
 }
 
+/** While a BESS peer is waited for. Ends by itself when the descriptor hangs up. */
+async function lookAtExitFd(
+  { exitFd, network: { target } }: Settings,
+  hangUp: () => void,
+): Promise<NodeJS.Timeout | undefined> {
+  if (exitFd === undefined || !('bess' in target)) return undefined
+  const { isHungUp } = await import('../sys/io.ts')
+  const looking = setInterval(() => {
+    if (!isHungUp(exitFd)) return
+    clearInterval(looking)
+    hangUp()
+  }, LOOK)
+  return looking
+}
+
 /** A descriptor that was never open counts as hung up, as upstream has it (POLLNVAL). */
-function watchExitFd(fd: number, isOpen: boolean, network: Network, end: () => void): void {
-  const hangUp = () => {
-    say(2, 'exitfd event\n')
-    end()
-  }
+function watchExitFd(fd: number, isOpen: boolean, network: Network, hangUp: () => void): void {
   if (!isOpen || !network.watchHangup(fd, hangUp)) hangUp()
 }
 

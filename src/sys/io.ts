@@ -174,6 +174,14 @@ export function isOpen(fd: number): boolean {
   return libc().fcntl(fd, F_GETFD, 0) >= 0
 }
 
+/** Has the other end hung up, or is it in error, or not open? Octets on it are not looked at. */
+export function isHungUp(fd: number): boolean {
+  const { view, base } = scratch()
+  view.setInt32(BLOCK, fd, true)
+  view.setInt32(BLOCK + 4, 0, true)
+  return libc().poll(base + BLOCK, 1, 0) > 0
+}
+
 /** A second descriptor of the same file, at least `least`, closed at exec. */
 export function dup(fd: number, least = 0): number {
   return checked(libc().fcntl(fd, F_DUPFD_CLOEXEC, least), 'fcntl(F_DUPFD_CLOEXEC)')

@@ -1,6 +1,8 @@
 /** `--target-type=bess`: Ethernet over a socket of packets, by a small switch (bess-bridge.py) whose other port is a TAP. */
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import type { Daemon } from '../../src/lab/daemon.ts'
@@ -33,6 +35,16 @@ inWorlds((lab) => {
     await daemon.ready
     return { path, daemon, bridge }
   }
+
+  test.skipIf(peer)('a hang-up of the exit-fd ends the waiting for a client', async () => {
+    const path = join(lab.world.directory, `bess-${++count}`)
+    const { program } = start(path)
+    await isListening(path)
+    ;(program.child.stdio[4] as Duplex).destroy()
+    const ended = await Promise.race([program.ended, delay(2_000)])
+    expect(ended).toMatchObject({ status: 0, stderr: 'exitfd event\n' })
+    expect(fs.existsSync(path)).toBe(false)
+  })
 
   test.skipIf(!has('python3') || !has('ip'))(
     'a kernel behind a switch has its network',
