@@ -12,7 +12,7 @@ import { Arrival } from '../stack/link.ts'
 import { OVERHEAD, Stack } from '../stack/stack.ts'
 import { mapped } from '../stack/wire/address.ts'
 import { Arena } from '../sys/arena.ts'
-import { EBADFD, ECONNRESET, EPOLLERR, EPOLLHUP, EPOLLIN } from '../sys/constants.ts'
+import { EBADFD, ECONNRESET, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
 import { randomWord } from '../sys/random.ts'
 import type { AttachedTap } from '../tap/attach.ts'
@@ -150,7 +150,8 @@ export class DataPlane implements Handler {
         return slaacAddress(ipv6.prefix, macAddressOf(attached.fd, attached.name))
       },
     })
-    must(this.reactor.add(attached.fd, EPOLLIN, this), 'epoll_ctl', 'cannot wait for TAP')
+    const events = this.#isSocket ? EPOLLIN | EPOLLRDHUP : EPOLLIN
+    must(this.reactor.add(attached.fd, events, this), 'epoll_ctl', 'cannot wait for TAP')
   }
 
   /** Waits for events, until `limit` at the latest, and does what they ask for. */
@@ -181,7 +182,7 @@ export class DataPlane implements Handler {
         if (nat.isHolding && !this.#tap.keep()) this.#letGo()
       } else {
         if (n < 0) this.#gone(-n)
-        else if (events & (EPOLLERR | EPOLLHUP)) this.#gone(EBADFD)
+        else if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) this.#gone(EBADFD)
         break
       }
     }

@@ -106,8 +106,8 @@ export class Tap implements Link {
         return n - prefixLen
       }
       if (n < 0) return n === -EAGAIN || n === -EIO ? 0 : n
-      // A read of 0 octets is the end of what is not a TAP; a device never does it.
-      if (n === 0) return -EBADFD
+      // A device never does it. A socket does at its end, which epoll tells, and for a packet without octets.
+      if (n === 0) return this.#attached.isSocket ? 0 : -EBADFD
       this.counters.droppedShort++
     }
   }

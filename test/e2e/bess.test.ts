@@ -13,6 +13,23 @@ import { cpuMs } from './proc.ts'
 import * as tasks from './tasks.ts'
 
 const BRIDGE = fileURLToPath(new URL('bess-bridge.py', import.meta.url))
+/** Nothing, and then a question (ARP) whose answer shows that somebody is still there. */
+const EMPTY_PACKET = `
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(sys.argv[1])
+s.settimeout(2)
+mac = bytes([2, 0, 0, 0, 0, 1])
+arp = bytes.fromhex("0806 0001 0800 0604 0001") + mac + bytes([10, 0, 2, 100]) + bytes(6) + bytes([10, 0, 2, 2])
+s.send(b"")
+s.send(b"\\xff" * 6 + mac + arp)
+while True:
+    frame = s.recv(65536)
+    if frame[12:14].hex() == "0806": break
+print(frame[12:14].hex(), flush=True)
+s.shutdown(socket.SHUT_WR)
+time.sleep(1)
+`
 let count = 0
 
 inWorlds((lab) => {
@@ -45,6 +62,19 @@ inWorlds((lab) => {
     expect(ended).toMatchObject({ status: 0, stderr: 'exitfd event\n' })
     expect(fs.existsSync(path)).toBe(false)
   })
+
+  test.skipIf(peer || !has('python3'))(
+    'a packet without octets is no end, and half a close is one',
+    async () => {
+      const path = join(lab.world.directory, `bess-${++count}`)
+      const daemon = start(path)
+      await isListening(path)
+      const client = lab.guest.start(['python3', '-c', EMPTY_PACKET, path])
+      expect((await client.ended).stdout).toBe('0806\n')
+      const ended = await Promise.race([daemon.program.ended, delay(2_000)])
+      expect(ended).toMatchObject({ status: 1, stderr: expect.stringContaining('has gone') })
+    },
+  )
 
   test.skipIf(!has('python3') || !has('ip'))(
     'a kernel behind a switch has its network',
