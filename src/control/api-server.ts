@@ -101,7 +101,10 @@ function serve(
   let isAnswered = false
   const reply = (text: string) => {
     client.end(text)
-    client.setTimeout(linger)
+    client.setTimeout(0)
+    // However much it goes on sending.
+    const late = setTimeout(() => client.destroy(), linger)
+    client.once('close', () => clearTimeout(late))
   }
   const judge = async () => {
     isAnswered = true
@@ -123,8 +126,8 @@ function serve(
     if (!isAnswered) void judge()
   })
   client.on('timeout', () => {
-    if (isAnswered || client.bytesRead === 0) client.destroy()
-    else void judge()
+    if (client.bytesRead === 0) client.destroy()
+    else if (!isAnswered) void judge()
   })
   client.on('error', () => client.destroy())
 }

@@ -172,6 +172,16 @@ test('a client that keeps its side open is closed after a while', async () => {
   expect(await failure).toMatchObject({ code: 'EPIPE' })
 })
 
+test('a client that sends on after its answer, and on, is closed after a while', async () => {
+  await serve({ linger: 150 })
+  const { socket } = client()
+  socket.write(LIST)
+  const sending = setInterval(() => socket.write('more'), 20)
+  const failure = new Promise((resolve) => socket.once('error', resolve))
+  expect(await Promise.race([failure, delay(2_000)])).toMatchObject({ code: 'EPIPE' })
+  clearInterval(sending)
+})
+
 test('of too many silent clients the oldest give way', async () => {
   await serve({ maxClients: 4 })
   const silent = Array.from({ length: 10 }, () => client())
