@@ -3,7 +3,7 @@
  * and refused in upstream's words, because callers show or compare them; the cause follows after `: `.
  */
 
-import { FORWARD_PROTOS } from '../engine/limits.ts'
+import { FORWARD_PROTOS, MAX_COUNT } from '../engine/limits.ts'
 import type { Forward, ForwardProto, Network } from '../engine/types.ts'
 import { versionOf } from '../stack/wire/address.ts'
 
@@ -54,7 +54,7 @@ async function addHostfwd(args: object, { forwards }: Served): Promise<object> {
   const hostPort = port(args, at, 'host_port')
   const guestAddr = address(args, at, 'guest_addr', '', versions)
   const guestPort = port(args, at, 'guest_port')
-  const count = countOf(args, at, MAX_PORT + 1 - Math.max(hostPort, guestPort))
+  const count = countOf(args, at, Math.min(MAX_COUNT, MAX_PORT + 1 - Math.max(hostPort, guestPort)))
   try {
     const { id } = await forwards.add({ proto, hostAddr, hostPort, guestAddr, guestPort, count })
     return { return: { id } }

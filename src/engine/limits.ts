@@ -6,6 +6,9 @@ export const FORWARD_PROTOS = ['tcp', 'udp', 'tcp4', 'udp4', 'tcp6', 'udp6'] as 
 /** How published TCP ports lead to the guest. */
 export const FORWARD_MODES = ['tap', 'splice'] as const
 
+/** Ours: ports in a row, as one forward. They are bound in one go, 60 µs each, and the network waits. */
+export const MAX_COUNT = 1024
+
 export const DEFAULT_MTU = 1500
 /** As upstream's: 65,535 less the 14 octets of an Ethernet header. */
 export const MAX_MTU = 65521

@@ -13,6 +13,7 @@ import {
   LIMIT_NAMES,
   LIMITS,
   type LimitName,
+  MAX_COUNT,
   MAX_MTU,
   MAX_PREFIX,
   MIN_MTU,
@@ -164,7 +165,7 @@ export interface ForwardOptions {
   readonly guestPort: number
   /**
    * How many ports in a row, `hostPort` and `guestPort` being the first of them: all of them are published or none, and
-   * they are removed together. More than one need a `hostPort` that is not 0. Default: 1.
+   * they are removed together. At most 1,024; more than one need a `hostPort` that is not 0. Default: 1.
    */
   readonly count?: number | undefined
 }
@@ -277,7 +278,7 @@ function readPorts({
 > {
   const hostPort = readInteger(atHost, 'options.hostPort', 0, MAX_PORT)
   const guestPort = readInteger(atGuest, 'options.guestPort', 1, MAX_PORT)
-  const most = MAX_PORT + 1 - Math.max(hostPort, guestPort)
+  const most = Math.min(MAX_COUNT, MAX_PORT + 1 - Math.max(hostPort, guestPort))
   const count = readInteger(wanted, 'options.count', 1, most)
   if (count > 1 && hostPort === 0) {
     throw coded(

@@ -365,6 +365,12 @@ const FORWARD: Row[] = [
   ['half a port', { guestPort: 1, hostPort: 0.5 }, RangeError, 'options.hostPort'],
   ['no ports', { guestPort: 1, hostPort: 1, count: 0 }, RangeError, 'options.count'],
   [
+    'more ports than go in one',
+    { guestPort: 80, hostPort: 8000, count: 1025 },
+    RangeError,
+    'options.count must be an integer from 1 to 1024, not 1025',
+  ],
+  [
     'more ports than there are',
     { guestPort: 65_534, hostPort: 8000, count: 3 },
     RangeError,
