@@ -61,8 +61,10 @@ export const LIMITS: Readonly<
 export type LimitName = keyof typeof LIMITS
 export const LIMIT_NAMES: readonly LimitName[] = Object.keys(LIMITS) as LimitName[]
 
-/** Descriptors that are not flows': the TAP, Node's, the API's clients. */
+/** Descriptors that are not flows': the TAP, Node's, and the spare ones. */
 const RESERVED_DESCRIPTORS = 32
+/** Of those, whatever the limits are: for the API's clients, published ports, resolv.conf. */
+export const SPARE_DESCRIPTORS = 16
 /** Ours: a Gbit/s over 30 ms. Connections begin with less (stack/tcp/buffers.ts). */
 const BUFFER = 4 * MIB
 /** Ours: address space. Pages are taken when they are touched, so an idle network has a fraction of it. */

@@ -14,6 +14,7 @@ import { mapped } from '../stack/wire/address.ts'
 import { Arena } from '../sys/arena.ts'
 import { EBADFD, ECONNRESET, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP } from '../sys/constants.ts'
 import { must, systemError } from '../sys/errors.ts'
+import { reserveFrom } from '../sys/io.ts'
 import { randomWord } from '../sys/random.ts'
 import type { AttachedTap } from '../tap/attach.ts'
 import { macAddressOf } from '../tap/configure.ts'
@@ -23,7 +24,7 @@ import { Captures } from './captures.ts'
 import { EndpointPlane } from './endpoint-plane.ts'
 import { SlipwayError } from './errors.ts'
 import { ForwardTable } from './forward-table.ts'
-import { type Limits, limitsOf, MIN_MTU } from './limits.ts'
+import { type Limits, limitsOf, MIN_MTU, SPARE_DESCRIPTORS } from './limits.ts'
 import { statsOf } from './stats.ts'
 import type { Filtering, Interest, KeepAliveOption, Observer, Stats } from './types.ts'
 import { Warnings } from './warnings.ts'
@@ -79,7 +80,9 @@ export class DataPlane implements Handler {
     const { subnet, addresses } = options
     const mtu = Math.max(options.mtu, MIN_MTU)
     const ipv6 = options.ipv6 ? ipv6Subnet(options.dns) : undefined
-    const limits = limitsOf(options.limits ?? {}, descriptorLimit())
+    const descriptors = descriptorLimit()
+    const limits = limitsOf(options.limits ?? {}, descriptors)
+    reserveFrom(descriptors - SPARE_DESCRIPTORS)
     const arena = new Arena(SLOTS + OVERHEAD + limits.memory)
     this.#arena = arena
     const gateway = new Int32Array(4)

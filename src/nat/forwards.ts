@@ -71,7 +71,7 @@ export interface ForwardPlan {
 /** Binds and listens; throws the system's error when the address cannot be had. */
 function bind({ at: host, ipv6Only }: ForwardPlan, type: number) {
   const what = `cannot listen on ${address.format(host.words)} port ${host.port}`
-  const fd = must(socket.socket(socket.familyOf(host), type), 'socket', what)
+  const fd = must(socket.reservedSocket(socket.familyOf(host), type), 'socket', what)
   try {
     if (type === SOCK_STREAM) socket.setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1)
     if (socket.familyOf(host) === AF_INET6) {

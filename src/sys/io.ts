@@ -9,6 +9,7 @@ import {
   EFD_CLOEXEC,
   EFD_NONBLOCK,
   EINTR,
+  EMFILE,
   F_DUPFD_CLOEXEC,
   F_GETFD,
   F_GETFL,
@@ -119,6 +120,24 @@ export function eventfdDrain(fd: number): number {
 /** Closes a descriptor. EINTR is not retried: on Linux it is closed then, too. */
 export function close(fd: number): number {
   return libc().close(fd) < 0 ? -libc().errno() : 0
+}
+
+/** From here on descriptors are not for flows. */
+let reserved: number = Infinity
+
+/**
+ * Keeps descriptors from this number on for what is not a flow: a guest may ask for as many sockets as it likes, and must
+ * not take the last ones. The kernel gives the lowest number that is free. It holds for the calling thread.
+ */
+export function reserveFrom(fd: number): void {
+  reserved = fd
+}
+
+/** A flow's descriptor, just made, or -errno; -EMFILE, and closed again, when it is of the reserved ones. */
+export function unreserved(fd: number): number {
+  if (fd < reserved) return fd
+  close(fd)
+  return -EMFILE
 }
 
 export function closeAll(fds: readonly number[]): void {

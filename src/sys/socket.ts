@@ -22,7 +22,7 @@ import {
   TCP_CLOSE,
   TCP_INFO,
 } from './constants.ts'
-import { failure, readv } from './io.ts'
+import { failure, readv, unreserved } from './io.ts'
 import { libc } from './libc.ts'
 import { setMsghdr, setSegment, setSource } from './message.ts'
 import {
@@ -42,7 +42,13 @@ export { type Endpoint, familyOf } from './sockaddr.ts'
 
 const MADE = SOCK_NONBLOCK | SOCK_CLOEXEC
 
+/** -EMFILE also when only reserved descriptors are left (io.ts). */
 export function socket(family: number, type: number, protocol = 0): number {
+  return unreserved(reservedSocket(family, type, protocol))
+}
+
+/** The same for what is not a flow. */
+export function reservedSocket(family: number, type: number, protocol = 0): number {
   return result(libc().socket(family, type | MADE, protocol))
 }
 
@@ -56,7 +62,7 @@ export function listen(fd: number, backlog: number): number {
   return result(libc().listen(fd, backlog))
 }
 
-/** The new socket; where its peer is goes into `peer`. */
+/** The new socket; where its peer is goes into `peer`. -EMFILE, and the client is lost, where only reserved ones are left. */
 export function accept(fd: number, peer: Endpoint): number {
   const { view, base } = scratch()
   for (;;) {
@@ -64,7 +70,7 @@ export function accept(fd: number, peer: Endpoint): number {
     const accepted = libc().accept4(fd, base + SOCKADDR, base + LENGTH, MADE)
     if (accepted >= 0) {
       getSockaddr(view, SOCKADDR, peer)
-      return accepted
+      return unreserved(accepted)
     }
     const failed = failure()
     if (failed < 0) return failed

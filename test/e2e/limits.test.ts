@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { addHostBeside, NOBODY, setVariables } from './beside.ts'
 import { Counters } from './counters.ts'
 import { GATEWAY, HOST_ADDRESS, has, inWorlds, type Pair, peer } from './lab.ts'
-import { cpuMs, eventually, residentMiB } from './proc.ts'
+import { cpuMs, eventually, openDescriptors, residentMiB } from './proc.ts'
 import * as tasks from './tasks.ts'
 
 const wrapper = ['prlimit', '--nofile=64:64']
@@ -40,6 +40,38 @@ inWorlds((lab) => {
     expect(works).toBe(true)
     expect(daemon.program.running).toBe(true)
   })
+
+  test.skipIf(peer)(
+    'a guest that takes what it can leaves descriptors for the API and for published ports',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      const { guest, daemon } = await lab.attach({ wrapper: ['prlimit', '--nofile=128:128'] })
+      const guestPort = await guest.run(tasks.serveEcho, '0.0.0.0')
+      const port = await lab.host.run(tasks.serveEcho)
+      await guest.run(
+        ({ net, dgram, keep }, host, port, count) => {
+          for (let i = 0; i < count; i++) {
+            const stream = net.connect({ host, port }).on('error', () => {})
+            const datagrams = dgram.createSocket('udp4').on('error', () => {})
+            datagrams.send('x', port, host, () => {})
+            keep.set(`${i}`, [stream, datagrams])
+          }
+        },
+        GATEWAY,
+        port,
+        200,
+      )
+      await expect.poll(() => openDescriptors(daemon.pid)).toBeGreaterThan(100)
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      const hostPort = 23_003
+      await daemon.forward({ hostPort, guestPort })
+      const { entries } = (await daemon.api({ execute: 'list_hostfwd' })) as { entries: unknown[] }
+      expect(entries).toHaveLength(1)
+      expect(openDescriptors(daemon.pid)).toBeLessThan(128)
+    },
+  )
 
   // The listener of slirp4netns spins.
   test.skipIf(peer)(
