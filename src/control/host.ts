@@ -20,8 +20,10 @@ export const host: Host = {
       return strerror(error)
     }
   },
-  interfaceHasAddress: (name, family) =>
-    networkInterfaces()[name]?.some((address) => address.family === family) ?? false,
+  interfaceHasAddress(name, family) {
+    const interfaces = new Map(Object.entries(networkInterfaces()))
+    return interfaces.get(name)?.some((address) => address.family === family) ?? false
+  },
   isInherited,
   warn(line) {
     if (process.env[SECOND_START] === undefined) say(1, `${line}\n`)

@@ -76,10 +76,10 @@ export function readMtu(text: string): number {
 
 export function readTapName(text: string): string {
   // The kernel would cut a longer name, and the interface would not have the name that the caller knows.
-  const isName = /^[^/\s]+$/.test(text) && text !== '.' && text !== '..'
+  const isName = /^[^/:\s]+$/.test(text) && text !== '.' && text !== '..'
   if (!isName || Buffer.byteLength(text) >= IFNAMSIZ) {
     throw misused(
-      `TAPNAME must be an interface name (1 to ${IFNAMSIZ - 1} octets, no "/", no blank), not "${text}"`,
+      `TAPNAME must be an interface name (1 to ${IFNAMSIZ - 1} octets, no "/", no ":", no blank), not "${text}"`,
     )
   }
   return text

@@ -259,6 +259,11 @@ export const OWN_ROWS: Row[] = [
     ],
     usage: true as const,
   })),
+  ...['constructor', '__proto__', 'toString'].map((name) => ({
+    args: [`--outbound-addr=${name}`, '1', 'tap0'],
+    stderr: ['outbound-addr has to be valid ipv4 address or interface name.'],
+    warnings: [experimental('--outbound-addr')],
+  })),
   {
     args: ['--metrics', LONG, '1', 'tap0'],
     stderr: ['the path of --metrics is too long (>= 108)'],
@@ -373,9 +378,11 @@ export const OWN_ROWS: Row[] = [
     args: ['-c', '--macaddress=00:00:00:00:00:00', '1', 'tap0'],
     stderr: ['"00:00:00:00:00:00" is an invalid MAC address.  It is all zero.', MAC],
   },
-  ...['averyverylongtapname', 'a/b', 'a b', '', '..'].map((name) => ({
+  ...['averyverylongtapname', 'a/b', 'a b', 'tap:0', '', '..'].map((name) => ({
     args: ['1', name],
-    stderr: [`TAPNAME must be an interface name (1 to 15 octets, no "/", no blank), not "${name}"`],
+    stderr: [
+      `TAPNAME must be an interface name (1 to 15 octets, no "/", no ":", no blank), not "${name}"`,
+    ],
     usage: true as const,
   })),
   {
