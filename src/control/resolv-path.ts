@@ -34,7 +34,8 @@ export function stepsTo(
     // A shown folder is a directory in the new root, whatever the host makes of that name.
     const entry: Entry | undefined = shown.includes(next) ? { kind: 'directory' } : look(next)
     if (entry === undefined) break
-    if (!isShown(next)) steps.push({ ...entry, path: next })
+    const isMade = steps.some((step) => step.path === next)
+    if (!isShown(next) && !isMade) steps.push({ ...entry, path: next })
     if (entry.kind === 'file') break
     if (entry.kind === 'directory') at = next
     else {

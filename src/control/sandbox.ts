@@ -17,7 +17,15 @@
  * When a step fails, the process must end: it is half in and half out.
  */
 
-import { lstatSync, mkdirSync, readlinkSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  lstatSync,
+  mkdirSync,
+  readlinkSync,
+  rmdirSync,
+  type Stats,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { CLONE_FS, CLONE_NEWNS, O_RDONLY } from '../sys/constants.ts'
 import { must } from '../sys/errors.ts'
 import { callHere, callOnOtherThreads, type ThreadCall } from '../sys/every-thread.ts'
@@ -156,8 +164,14 @@ function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
+/** What we may not see is not there for us. */
 function look(path: string): Entry | undefined {
-  const entry = lstatSync(path, { throwIfNoEntry: false })
+  let entry: Stats | undefined
+  try {
+    entry = lstatSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
   if (entry === undefined) return undefined
   if (entry.isSymbolicLink()) return { kind: 'link', target: readlinkSync(path) }
   return { kind: entry.isDirectory() ? 'directory' : 'file' }

@@ -69,6 +69,20 @@ test('a link to nowhere, and no file at all, need nothing that is not there', ()
   expect(steps({ '/etc/hosts': true })).toEqual([])
 })
 
+test('what is passed twice is made once', () => {
+  const host = {
+    '/etc/resolv.conf': '/mnt/l/../l/f',
+    '/mnt/l': 'd',
+    '/mnt/d/f': true,
+  } as const
+  expect(steps(host)).toEqual([
+    'directory /mnt',
+    '/mnt/l -> d',
+    'directory /mnt/d',
+    'file /mnt/d/f',
+  ])
+})
+
 test('links in a circle end', () => {
   const host = { '/etc/resolv.conf': '/a', '/a': '/b', '/b': '/a' } as const
   expect(steps(host).length).toBeLessThan(50)

@@ -371,6 +371,18 @@ inWorlds((lab) => {
     await expectDns(guest, file)
   })
 
+  test('a resolv.conf that leads to where the user may not look stops nothing', async () => {
+    const wrapper = prepared(
+      `mount -t tmpfs tmpfs /etc; mount -t tmpfs tmpfs /mnt; mkdir /mnt/locked; touch /mnt/locked/f
+       chmod 0 /mnt/locked; ln -s /mnt/locked/f /etc/resolv.conf`,
+    )
+    // Who may read everything can look there, too.
+    const without = ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--inh-caps=-all']
+    const options = { args: BOTH, wrapper: [...wrapper, ...without, '--'] }
+    const { daemon } = await lab.attach(options, { podman: true })
+    if (!peer) expectConfined(daemon.pid, 'etc,mnt,run')
+  })
+
   test.skipIf(peer)('a resolv.conf that is replaced in /run is obeyed', async () => {
     const folder = join(lab.world.directory, 'run')
     mkdirSync(folder, { recursive: true, mode: 0o755 })
