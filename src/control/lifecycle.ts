@@ -8,7 +8,7 @@
  * the start fails: 1, with the reason on stderr. On every way out, a crash too, the API socket is unlinked.
  */
 
-import { closeSync, writeSync } from 'node:fs'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import type { Ending, Network, NetworkOptions, StartNetwork } from '../engine/types.ts'
 import type { ApiServer } from './api-server.ts'
 import type { Settings } from './arguments.ts'
@@ -60,6 +60,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
   let egress: EgressWatch | undefined
   try {
     const policed = await loadEgress(settings)
+    const signalReady = await loadReady(settings)
     const starting = start(policed?.network ?? settings.network)
     // A signal does not wait for a start. If that fails afterwards, nobody is told any more.
     starting.catch(() => {})
@@ -68,7 +69,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
     network = await Promise.race([starting, end.promise.then(() => undefined)])
     clearInterval(looking)
     if (network) {
-      const { exitFd, readyFd } = settings
+      const { exitFd } = settings
       announce(settings, network)
       watch(network, log, settings.observation)
       egress = policed?.watch(network, log)
@@ -78,7 +79,7 @@ export async function run(settings: Settings, start: StartNetwork): Promise<numb
       confine?.(settings, folders)
       network.closed.then((ending) => end.resolve(explain(ending)))
       if (exitFd !== undefined) watchExitFd(exitFd, hasExitFd, network, hangUp)
-      if (readyFd !== undefined) signalReady(readyFd)
+      signalReady()
     }
     return await end.promise
   } catch (error) {
@@ -184,13 +185,29 @@ function watchExitFd(fd: number, isOpen: boolean, network: Network, hangUp: () =
   if (!isOpen || !network.watchHangup(fd, hangUp)) hangUp()
 }
 
-/** The caller waits for this octet. The end of file without it tells it that we have failed. */
-function signalReady(fd: number): void {
-  try {
-    writeSync(fd, '1')
-    closeSync(fd)
-  } catch (error) {
-    throw new Error(`cannot write to ready-fd ${fd}: ${strerror(error)}`, { cause: error })
+/**
+ * What tells the caller that we are ready. It waits for an octet; the end of file without it tells it that we have failed.
+ * Of stdin, stdout and stderr something must stay open: else the number is the next socket's, and our words are the
+ * guest's.
+ */
+async function loadReady({ readyFd: fd }: Settings): Promise<() => void> {
+  if (fd === undefined) return () => {}
+  let end = () => closeSync(fd)
+  if (fd <= 2) {
+    const { replace } = await import('../sys/io.ts')
+    const nothing = openSync('/dev/null', 'r+')
+    end = () => {
+      replace(fd, nothing)
+      closeSync(nothing)
+    }
+  }
+  return () => {
+    try {
+      writeSync(fd, '1')
+      end()
+    } catch (error) {
+      throw new Error(`cannot write to ready-fd ${fd}: ${strerror(error)}`, { cause: error })
+    }
   }
 }
 

@@ -20,7 +20,7 @@ import {
   O_NONBLOCK,
 } from './constants.ts'
 import { must } from './errors.ts'
-import { libc } from './libc.ts'
+import { libc, ownFunction } from './libc.ts'
 import {
   BLOCK,
   BLOCK_LEN,
@@ -120,6 +120,11 @@ export function eventfdDrain(fd: number): number {
 /** Closes a descriptor. EINTR is not retried: on Linux it is closed then, too. */
 export function close(fd: number): number {
   return libc().close(fd) < 0 ? -libc().errno() : 0
+}
+
+/** Makes `fd` another descriptor of what `source` is of; what it was is closed. */
+export function replace(fd: number, source: number): void {
+  checked(ownFunction('int dup2(int, int)')(source, fd), 'dup2')
 }
 
 /** From here on descriptors are not for flows. */

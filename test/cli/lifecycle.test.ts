@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -157,6 +158,28 @@ test.each(['/dev/null', 'a regular file'])('%s as exit-fd never ends it', async 
   closeSync(fd)
   expect(await textOf(child.stdio[4] as Socket)).toBe('1')
   expect(await Promise.race([outcome, delay(300)])).toBeUndefined()
+  child.kill()
+  expect((await outcome).status).toBe(0)
+})
+
+test.each([0, 1, 2])('descriptor %i as ready-fd is not free for others afterwards', async (fd) => {
+  const path = join(folder, `standard${fd}.sock`)
+  const command = [process.execPath, FAKE_DAEMON, '-a', path, '-r', `${fd}`, ...TARGET]
+  const { child, outcome } = start(command, { stdio: ['pipe', 'pipe', 'pipe'] })
+  const isReady = () => existsSync(path) && readlinkSync(`/proc/${child.pid}/fd/${fd}`)
+  await expect.poll(isReady).toBe('/dev/null')
+  child.kill()
+  expect((await outcome).status).toBe(0)
+})
+
+test('descriptors 0 to 2 that are closed are not free for others', async () => {
+  const path = join(folder, 'closed.sock')
+  const script = 'exec "$@" <&- >&- 2>&-'
+  const command = [process.execPath, FAKE_DAEMON, '-a', path, ...TARGET]
+  const { child, outcome } = start(['sh', '-c', script, 'sh', ...command])
+  await expect.poll(() => existsSync(path)).toBe(true)
+  const links = [0, 1, 2].map((fd) => readlinkSync(`/proc/${child.pid}/fd/${fd}`))
+  expect(links).toEqual(['/dev/null', '/dev/null', '/dev/null'])
   child.kill()
   expect((await outcome).status).toBe(0)
 })
