@@ -167,7 +167,7 @@ test.each([0, 1, 2])('descriptor %i as ready-fd is not free for others afterward
   const command = [process.execPath, FAKE_DAEMON, '-a', path, '-r', `${fd}`, ...TARGET]
   const { child, outcome } = start(command, { stdio: ['pipe', 'pipe', 'pipe'] })
   const isReady = () => existsSync(path) && readlinkSync(`/proc/${child.pid}/fd/${fd}`)
-  await expect.poll(isReady).toBe('/dev/null')
+  await expect.poll(isReady, { timeout: 10_000 }).toBe('/dev/null')
   child.kill()
   expect((await outcome).status).toBe(0)
 })
@@ -177,7 +177,7 @@ test('descriptors 0 to 2 that are closed are not free for others', async () => {
   const script = 'exec "$@" <&- >&- 2>&-'
   const command = [process.execPath, FAKE_DAEMON, '-a', path, ...TARGET]
   const { child, outcome } = start(['sh', '-c', script, 'sh', ...command])
-  await expect.poll(() => existsSync(path)).toBe(true)
+  await expect.poll(() => existsSync(path), { timeout: 10_000 }).toBe(true)
   const links = [0, 1, 2].map((fd) => readlinkSync(`/proc/${child.pid}/fd/${fd}`))
   expect(links).toEqual(['/dev/null', '/dev/null', '/dev/null'])
   child.kill()
