@@ -38,6 +38,13 @@ const CLONE_NEW = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000
 /** Puts octets into a terminal as if they were typed (ioctl_tty(2)). */
 const TIOCSTI = 0x5412
 const TIOCLINUX = 0x541c
+/** Whom a descriptor signals, another process perhaps: <asm-generic/sockios.h> and, by other numbers, fcntl(2). */
+const FIOSETOWN = 0x8901
+const SIOCSPGRP = 0x8902
+const F_SETOWN = 8
+const F_SETSIG = 10
+const F_SETOWN_EX = 15
+const IOCTLS: readonly number[] = [TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP]
 
 const KILLED: readonly SyscallName[] = [
   // Upstream's: other programs, other processes,
@@ -70,6 +77,9 @@ const REFUSED: readonly SyscallName[] = [
   'io_uring_register',
   // There are no new processes, and no signals to others.
   ...(['fork', 'vfork', 'tkill', 'rt_sigqueueinfo', 'rt_tgsigqueueinfo'] as const),
+  // Other processes of the user's: their share of the processor, and memory and queues in common with them.
+  ...(['setpriority', 'ioprio_set', 'sched_setscheduler', 'sched_setparam'] as const),
+  ...(['sched_setattr', 'sched_setaffinity', 'shmget', 'shmat', 'semget', 'msgget'] as const),
 ]
 
 /** The filter for the process `pid`. */
@@ -84,7 +94,9 @@ export function filterOf(on: Architecture, pid: number): Program {
     ['socket', oneOf(0, [AF_INET, AF_INET6, AF_NETLINK], give(ALLOW), give(refuse(EPERM)))],
     ['kill', oneOf(0, [pid], give(ALLOW), give(refuse(EPERM)))],
     ['tgkill', oneOf(0, [pid], give(ALLOW), give(refuse(EPERM)))],
-    ['ioctl', oneOf(1, [TIOCSTI, TIOCLINUX], give(refuse(EPERM)), give(ALLOW))],
+    ['prlimit64', oneOf(0, [0, pid], give(ALLOW), give(refuse(EPERM)))],
+    ['ioctl', oneOf(1, IOCTLS, give(refuse(EPERM)), give(ALLOW))],
+    ['fcntl', oneOf(1, [F_SETOWN, F_SETSIG, F_SETOWN_EX], give(refuse(EPERM)), give(ALLOW))],
   ]
   const numbered = cases
     .map(([name, program]): [number, Program] => [numberOf(name, on), program])

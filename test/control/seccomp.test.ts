@@ -141,6 +141,23 @@ describe.each(ARCHITECTURES)('on $name', ({ name: on, arch, other, headers }) =>
     expect(call('ioctl', 5, 0x400454d0)).toBe(ALLOW) // TUNSETOFFLOAD
   })
 
+  test('limits, priorities and processors of other processes are left alone', () => {
+    expect(call('prlimit64', 0, 7)).toBe(ALLOW)
+    expect(call('prlimit64', PID, 7)).toBe(ALLOW)
+    for (const pid of [1, -1, PID + 1]) expect(call('prlimit64', pid, 7)).toBe(refuse(EPERM))
+    const names = ['setpriority', 'ioprio_set', 'sched_setscheduler', 'sched_setaffinity'] as const
+    for (const name of names) expect([name, call(name)]).toEqual([name, refuse(EPERM)])
+  })
+
+  test('no descriptor signals another process, and there is no memory in common with one', () => {
+    for (const command of [8, 10, 15]) expect(call('fcntl', 5, command)).toBe(refuse(EPERM))
+    for (const command of [1, 2, 3, 4, 1030, 1031]) expect(call('fcntl', 5, command)).toBe(ALLOW)
+    for (const request of [0x8901, 0x8902]) expect(call('ioctl', 5, request)).toBe(refuse(EPERM))
+    for (const name of ['shmget', 'shmat', 'semget', 'msgget'] as const) {
+      expect([name, call(name)]).toEqual([name, refuse(EPERM)])
+    }
+  })
+
   test('calls of another architecture are killed, whatever they are', () => {
     for (const wrong of [other, 0, arch ^ 1]) {
       for (const nr of [0, 1, 3, 60, 102, 400]) {
