@@ -235,7 +235,7 @@ export function parseArguments(words: readonly string[], program: string, host: 
     const given = readOptions(words, program, host)
     if (given.asked) return { kind: given.asked }
     checkTogether(given)
-    const target = given.targetType === 'bess' ? readBess(given) : readTarget(given, host)
+    const target = given.targetType === 'bess' ? readBess(given, host) : readTarget(given, host)
     const cidr = readCidr(given.cidr)
     const macAddress = given.macAddress === undefined ? undefined : readMac(given.macAddress)
     checkOutbound(given, host)
@@ -336,7 +336,7 @@ function readTarget(given: Given, host: Host): NetworkOptions['target'] {
 }
 
 /** The operand of --target-type=bess. */
-function readBess(given: Given): NetworkOptions['target'] {
+function readBess(given: Given, host: Host): NetworkOptions['target'] {
   const [path, ...more] = given.operands
   if (path === undefined) throw misused()
   if (more.length > 0) throw misused('too many arguments')
@@ -346,6 +346,7 @@ function readBess(given: Given): NetworkOptions['target'] {
     ['--userns-path', given.usernsPath !== undefined],
     ['--forward-mode=splice', given.forwardMode === 'splice'],
   ])
+  host.warn('WARNING: BESS mode is experimental')
   return { bess: readSocketPath(path, 'BESS') }
 }
 

@@ -336,6 +336,7 @@ export const OWN_ROWS: Row[] = [
   },
   {
     args: ['--target-type=bess', LONG],
+    warnings: ['WARNING: BESS mode is experimental'],
     stderr: ['the specified BESS socket path is too long (>= 108)'],
   },
   {
