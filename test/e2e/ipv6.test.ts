@@ -1,6 +1,6 @@
 /** IPv6: the guest makes itself an address, and reaches the host by it. */
 import { expect, test } from 'vitest'
-import { addHostAddress6, address6, GATEWAY6, HOST_ADDRESS6, linkLocal6 } from './ipv6.ts'
+import { addHostAddress6, address6, DNS6, GATEWAY6, HOST_ADDRESS6, linkLocal6 } from './ipv6.ts'
 import { has, inWorlds } from './lab.ts'
 import * as tasks from './tasks.ts'
 
@@ -11,6 +11,24 @@ inWorlds((lab) => {
     const port = await lab.host.run(tasks.serveEcho, '::1')
     expect(await guest.run(tasks.exchange, { host: GATEWAY6, port }, 'hello')).toBe('hello')
   })
+
+  test.skipIf(!has('ip'))(
+    'our addresses are ours: another who takes them is told (RFC 4862 §5.4)',
+    async () => {
+      const { guest } = await lab.attach({ args: ['--enable-ipv6'] })
+      expect(await address6(guest)).toMatch(/^fd00:/)
+      const ours = [GATEWAY6, DNS6, 'fe80::2']
+      for (const address of ours) {
+        const added = await guest.execute(['ip', 'addr', 'add', `${address}/64`, 'dev', 'tap0'])
+        expect(added).toMatchObject({ status: 0, stderr: '' })
+      }
+      const failed = async () => {
+        const { stdout } = await guest.execute(['ip', '-6', '-o', 'addr', 'show', 'dadfailed'])
+        return ours.filter((address) => stdout.includes(` ${address}/64 `))
+      }
+      await expect.poll(failed, { timeout: 10_000 }).toEqual(ours)
+    },
+  )
 
   test('--disable-host-loopback closes ::1 as well', async () => {
     const { guest } = await lab.attach({

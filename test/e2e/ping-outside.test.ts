@@ -1,6 +1,7 @@
 /** ICMP echo to hosts outside, by the host's ping sockets. */
 import { describe, expect, test } from 'vitest'
 
+import type { Kit } from '../../src/lab/agent.ts'
 import { addHostAddress6, address6, HOST_ADDRESS6 } from './ipv6.ts'
 import { HOST_ADDRESS, has, inWorlds, type Lab, peer } from './lab.ts'
 
@@ -56,6 +57,25 @@ describe.skipIf(!has('ping') || !has('ip'))('ping to the outside', () => {
       expect((await guest.execute(ping(HOST_ADDRESS))).stdout).toContain('3 received')
       const sockets = await lab.host.run(({ fs }) => fs.readFileSync('/proc/net/icmp', 'utf8'))
       expect(sockets).toContain('4D00007F:')
+    })
+
+    test.skipIf(peer)('--outbound-addr, --outbound-addr6 by interface: the same', async () => {
+      await permit(lab)
+      await addHostAddress6(lab.host)
+      const script = `ip link add ping0 type veth peer name ping1; ip link set ping1 up; ip link set ping0 up
+        ip addr add 192.0.2.78/32 dev ping0; ip addr add 2001:db8::78/128 dev ping0 nodad`
+      expect(await lab.host.execute(['sh', '-ec', script])).toMatchObject({ status: 0, stderr: '' })
+      const args = ['-6', '--outbound-addr=ping0', '--outbound-addr6=ping0']
+      const { guest } = await lab.attach({ args })
+      expect(await address6(guest)).toMatch(/^fd00:/)
+      for (const [host, table, from] of [
+        [HOST_ADDRESS, 'icmp', '4E0200C0:'],
+        [HOST_ADDRESS6, 'icmp6', 'B80D0120000000000000000078000000:'],
+      ] as const) {
+        expect((await guest.execute(ping(host))).stdout).toContain('3 received')
+        const read = ({ fs }: Kit, path: string) => fs.readFileSync(path, 'utf8')
+        expect(await lab.host.run(read, `/proc/net/${table}`)).toContain(from)
+      }
     })
 
     test.skipIf(peer)('a host outside answers over IPv6', async () => {
