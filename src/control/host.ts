@@ -3,8 +3,8 @@
  */
 
 import { accessSync, fstatSync, readdirSync, readlinkSync, writeSync } from 'node:fs'
-import { networkInterfaces } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
+import { outboundAddress } from '../engine/outbound.ts'
 import type { Host } from './arguments.ts'
 
 /** In the environment of a second start (user-namespace.ts): what was said by the first is not said again. */
@@ -20,10 +20,7 @@ export const host: Host = {
       return strerror(error)
     }
   },
-  interfaceHasAddress(name, family) {
-    const interfaces = new Map(Object.entries(networkInterfaces()))
-    return interfaces.get(name)?.some((address) => address.family === family) ?? false
-  },
+  interfaceHasAddress: (name, family) => outboundAddress(name, family) !== undefined,
   isInherited,
   warn(line) {
     if (process.env[SECOND_START] === undefined) say(1, `${line}\n`)

@@ -40,6 +40,25 @@ inWorlds((lab) => {
       })
     }
 
+    test.skipIf(peer)('an interface without a carrier has its addresses, too', async () => {
+      const script = `
+        ip link add idle0 type veth peer name idle1
+        ip link set idle0 up
+        ip addr add 192.0.2.79/32 dev idle0
+        ip addr add 2001:db8::79/128 dev idle0 nodad`
+      expect(await lab.host.execute(['sh', '-ec', script])).toMatchObject({ status: 0, stderr: '' })
+      const args = ['-6', '--outbound-addr=idle0', '--outbound-addr6=idle0']
+      const { guest } = await lab.attach({ args })
+      expect(await address6(guest)).toMatch(/^fd00:/)
+      for (const [host, client] of [
+        [HOST_ADDRESS, '192.0.2.79'],
+        [HOST_ADDRESS6, '2001:db8::79'],
+      ] as const) {
+        const port = await lab.host.run(tasks.serveText, 'seen', host)
+        expect(await guest.run(tasks.fetchText, { host, port })).toEqual({ text: 'seen', client })
+      }
+    })
+
     test.skipIf(peer)("the host's loopback is reached as ever, TCP and UDP", async () => {
       const { guest } = await lab.attach({ args: [`--outbound-addr=${OTHER}`] })
       const port = await lab.host.run(tasks.serveText, 'inside')
