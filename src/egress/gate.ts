@@ -153,7 +153,10 @@ export class EgressGate implements Gate, PassageOwner {
     const to = this.#destination(protocol, key)
     const { now } = this.host.reactor
     const names = this.leases.namesOf(sender.guest, addressKey(to.address.words), now)
-    return { sender, to, shown: address.format(key.subarray(4, 8)), names }
+    const start = { sender, to, shown: address.format(key.subarray(4, 8)), names }
+    const { words } = to.address
+    const madeUp = address.isMapped(words) ? this.madeUp.nameOf(sender.guest, words[3]!) : undefined
+    return madeUp === undefined || names.length > 0 ? start : { ...start, madeUp }
   }
 
   #destination(protocol: Protocol, key: Int32Array): Destination {
@@ -217,15 +220,14 @@ export class EgressGate implements Gate, PassageOwner {
   // --- hooks ---
 
   /** May the program be asked about datagrams? Not where a name would have to be read, or looked up first. */
-  #mayAsk({ sender, to, names }: FlowStart): boolean {
-    if (!this.hooks?.asked.flow) return false
-    if (this.madeUp.nameOf(sender.guest, to.address.words[3]!) !== undefined) return false
+  #mayAsk({ to, names, madeUp }: FlowStart): boolean {
+    if (!this.hooks?.asked.flow || madeUp !== undefined) return false
     return names[0] === undefined || hookedBy(names[0]).admit(to, names).check === 'none'
   }
 
   #ask(start: FlowStart, waiter?: (verdict: HookVerdict) => void): HookVerdict | undefined {
     const { sender, to, shown } = start
-    const name = this.#nameOf(start)
+    const name = askedNameOf(start)
     const question = {
       kind: 'flow',
       guest: sender.address,
@@ -233,17 +235,7 @@ export class EgressGate implements Gate, PassageOwner {
       protocol: to.protocol,
       ...(to.protocol !== 'icmp' && { port: to.port }),
     } as const
-    return this.hooks!.ask(this.#keyOf(start), question, this.host.reactor.now, waiter)
-  }
-
-  #keyOf(start: FlowStart): string {
-    const { sender, to, shown } = start
-    return `${sender.guest} ${this.#nameOf(start) ?? shown} ${to.protocol} ${to.port}`
-  }
-
-  /** The name that a flow is for, as far as the program is concerned. */
-  #nameOf({ sender, to, names }: FlowStart): string | undefined {
-    return names[0] ?? this.madeUp.nameOf(sender.guest, to.address.words[3]!)
+    return this.hooks!.ask(questionKeyOf(start), question, this.host.reactor.now, waiter)
   }
 
   #askAbout(start: FlowStart, request: SynRequest, dial: (passage: Passage) => void): void {
@@ -256,26 +248,25 @@ export class EgressGate implements Gate, PassageOwner {
         request.refuse()
       }
     }
-    request.onGivenUp = () => this.hooks!.leave(this.#keyOf(start), decide)
+    request.onGivenUp = () => this.hooks!.leave(questionKeyOf(start), decide)
     const verdict = this.#ask(start, decide)
     if (verdict !== undefined) decide(verdict)
   }
 
   #hookRecord(start: FlowStart, verdict: 'allow' | 'deny'): Decided {
-    const name = this.#nameOf(start)
+    const name = askedNameOf(start)
     return { ...describeStart(start, verdict, 'hook'), ...(name !== undefined && { name }) }
   }
 
   /** The program has allowed it. What has a made-up address is looked up first. */
   #dialHooked(start: FlowStart, request: SynRequest, dial: (passage: Passage) => void): void {
-    const { sender, to } = start
-    const name = this.#nameOf(start)
-    if (name === undefined || start.names.length > 0) return dial(this.#passHooked(start))
+    const { sender, to, madeUp } = start
+    if (madeUp === undefined) return dial(this.#passHooked(start))
     let isGivenUp = false
     request.onGivenUp = () => {
       isGivenUp = true
     }
-    this.#names.resolve(request.key, sender, name, (addresses) => {
+    this.#names.resolve(request.key, sender, madeUp, (addresses) => {
       if (isGivenUp) return
       request.onGivenUp = undefined
       if (addresses.length === 0) return request.fail('host-unreachable', this.host.reactor.now)
@@ -285,7 +276,7 @@ export class EgressGate implements Gate, PassageOwner {
   }
 
   #passHooked(start: FlowStart, destinations?: readonly Endpoint[]): FlowPassage {
-    const name = this.#nameOf(start)
+    const name = askedNameOf(start)
     if (name === undefined) {
       const allowed = { action: 'allow', check: 'none', rules: [] } as const
       return this.#pass(start, allowed, hookedBy(undefined), destinations)
@@ -357,4 +348,13 @@ export class EgressGate implements Gate, PassageOwner {
     this.hooks?.destroy()
     this.#names.destroy()
   }
+}
+
+/** The name that a flow is for, as far as the program is concerned. */
+const askedNameOf = ({ names, madeUp }: FlowStart): string | undefined => names[0] ?? madeUp
+
+/** What one question is about. */
+function questionKeyOf(start: FlowStart): string {
+  const { sender, to, shown } = start
+  return `${sender.guest} ${askedNameOf(start) ?? shown} ${to.protocol} ${to.port}`
 }

@@ -26,6 +26,8 @@ export interface FlowStart {
   readonly shown: string
   /** The names that the guest has the address for. */
   readonly names: readonly string[]
+  /** It goes to an address that was made up: for this name, whatever becomes of the address meanwhile. */
+  readonly madeUp?: string
 }
 
 /** What a passage asks of the gate. */

@@ -1,0 +1,215 @@
+/** The gate without a network: SYNs and datagrams of containers, name servers that answer from a table, a clock that is set. */
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { EgressGate } from '../../src/egress/gate.ts'
+import { type HookQuestion, Hooks, type HooksAsked } from '../../src/egress/hooks.ts'
+import type { DnsAsker } from '../../src/nat/dns-asker.ts'
+import type { Passage } from '../../src/nat/gate.ts'
+import type { Host } from '../../src/nat/host.ts'
+import type { Decided } from '../../src/policy/decisions.ts'
+import { definePolicy } from '../../src/policy/define.ts'
+import { type Message, readMessage, writeMessage } from '../../src/policy/evidence/dns-message.ts'
+import type { PolicyInput } from '../../src/policy/policy.ts'
+import type { Datagram } from '../../src/stack/stack.ts'
+import type { SynRequest } from '../../src/stack/tcp/tcp.ts'
+import * as address from '../../src/stack/wire/address.ts'
+import { answer, query, show } from '../policy/evidence/dns-messages.ts'
+
+interface Asked {
+  flow?: boolean
+  query?: boolean
+}
+
+/** A SYN, and what became of it. */
+interface Syn {
+  outcome: 'waits' | 'dialled' | 'refused' | 'failed'
+  passage: Passage | undefined
+  readonly request: SynRequest
+}
+
+class Bed {
+  readonly gate: EgressGate
+  readonly asked: HookQuestion[] = []
+  readonly decided: Decided[] = []
+  /** What name servers know: `good.example A` → records. */
+  readonly zone = new Map<string, string[]>()
+  /** The names that they were asked for. */
+  readonly upstream: string[] = []
+  /** Answers wait until this is called. */
+  readonly held: (() => void)[] = []
+  isHeld = false
+  readonly told: Uint8Array[] = []
+  readonly refused: Datagram[] = []
+  readonly #bytes = new Uint8Array(1 << 18)
+  readonly #reactor = { now: 1000 }
+  #reserved = 0
+  #id = 0
+
+  constructor(policy: PolicyInput, asked?: Asked) {
+    const options = { gateway: 0x0a000202, dns: true, dnsAddress: 0x0a000203, hostLoopback: true }
+    const host = {
+      options,
+      reactor: this.#reactor,
+      arena: {
+        bytes: this.#bytes,
+        view: new DataView(this.#bytes.buffer),
+        reserve: (length: number) => {
+          this.#reserved += length
+          return this.#reserved - length
+        },
+      },
+      resolvers: { servers: () => [] },
+      stack: {
+        counters: { drop: { dnsMalformed: 0 } },
+        refuseDatagram: (datagram: Datagram) => this.refused.push(datagram),
+        transmitter: {
+          sendUdp: (_key: Int32Array, _neighbour: unknown, at: number, len: number) =>
+            this.told.push(this.#bytes.slice(at, at + len)),
+        },
+      },
+    }
+    const asker = {
+      ask: (_key: Int32Array, octets: Uint8Array, { answered, closed }: never) =>
+        this.#serve(octets, answered, closed),
+    }
+    const hooks: HooksAsked = { flow: false, query: false, timeout: 5_000, ...asked }
+    this.gate = new EgressGate(
+      host as unknown as Host,
+      asker as unknown as DnsAsker,
+      definePolicy(policy),
+      asked &&
+        new Hooks(
+          hooks,
+          (question) => this.asked.push(question),
+          () => {},
+        ),
+    )
+    this.gate.listener = (decided) => this.decided.push(decided)
+  }
+
+  get now(): number {
+    return this.#reactor.now
+  }
+
+  pass(ms: number): void {
+    this.#reactor.now += ms
+    this.gate.timeout(this.#reactor.now)
+  }
+
+  #serve(
+    octets: Uint8Array,
+    answered: (at: number, len: number) => void,
+    closed: (end: string) => void,
+  ): void {
+    const asked = readMessage(octets, 0, octets.length)!
+    const { name, type } = asked.question
+    this.upstream.push(`${name} ${type}`)
+    const tell = (): void => {
+      const records = type === 1 ? (this.zone.get(name!) ?? []) : []
+      const told = writeMessage(answer(asked, records), 4096)
+      const at = this.#bytes.length - 4096
+      this.#bytes.set(told, at)
+      answered(at, told.length)
+      closed('finished')
+    }
+    if (this.isHeld) this.held.push(tell)
+    else tell()
+  }
+
+  /** The container's question; what it was told. */
+  lookUp(name: string, guest = 1, type = 'A'): Message | undefined {
+    const octets = writeMessage({ ...query(name, type), id: ++this.#id & 0xffff }, 4096)
+    const at = this.#bytes.length - 8192
+    this.#bytes.set(octets, at)
+    const before = this.told.length
+    const key = keyOf('10.0.2.3', 53, 4000 + (this.#id % 1000))
+    const datagram = { key, at, len: octets.length, neighbour: neighbour(guest) }
+    this.gate.receiveQuestion(datagram as unknown as Datagram)
+    const told = this.told[before]
+    return told && readMessage(told, 0, told.length)
+  }
+
+  /** Its addresses, as text. */
+  addressesOf(name: string, guest = 1): string[] {
+    return show(this.lookUp(name, guest)!).map((record) => record.split(' ').at(-1)!)
+  }
+
+  syn(host: string, port: number, guest = 1): Syn {
+    const syn: Syn = {
+      outcome: 'waits',
+      passage: undefined,
+      request: {
+        key: keyOf(host, port, 5000),
+        neighbour: neighbour(guest),
+        onGivenUp: undefined,
+        refuse: () => {
+          syn.outcome = 'refused'
+        },
+        fail: () => {
+          syn.outcome = 'failed'
+        },
+      } as unknown as SynRequest,
+    }
+    this.gate.openTcp(syn.request, (passage) => {
+      syn.outcome = 'dialled'
+      syn.passage = passage
+      passage.revoke ??= () => {
+        syn.outcome = 'refused'
+      }
+    })
+    return syn
+  }
+
+  /** May the container send a datagram there? */
+  sends(protocol: 'udp' | 'icmp', host: string, port: number): boolean {
+    const datagram = { key: keyOf(host, port, 5000), neighbour: neighbour(1) }
+    return this.gate.admit(protocol, datagram as unknown as Datagram) !== undefined
+  }
+
+  answer(action: 'allow' | 'deny', question = this.asked.at(-1)!): void {
+    this.gate.hooks!.answer(question.id, { action, for: 'flow' }, this.now)
+  }
+}
+
+const neighbour = (guest: number) => ({ mac: Uint8Array.of(2, 0, 0, 0, guest >> 8, guest & 255) })
+
+function keyOf(host: string, port: number, guestPort: number): Int32Array {
+  const key = new Int32Array(9)
+  address.parse('10.0.2.100', key.subarray(0, 4))
+  address.parse(host, key.subarray(4, 8))
+  key[8] = (guestPort << 16) | port
+  return key
+}
+
+const placesOf = ({ passage }: Syn): string[] | undefined =>
+  passage?.destinations?.map(({ words }) => address.format(words))
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+describe('a made-up address', () => {
+  test('stays the name’s that the program was asked about, though another gets it meanwhile', () => {
+    const bed = new Bed({}, { flow: true })
+    bed.zone.set('good.example', ['good.example 60 A 1.1.1.1'])
+    bed.zone.set('evil.example', ['evil.example 60 A 6.6.6.6'])
+    const [addr] = bed.addressesOf('good.example')
+    const syn = bed.syn(addr!, 443)
+    expect(bed.asked.at(-1)).toMatchObject({ name: 'good.example', port: 443 })
+    for (let i = 0; i < 1023; i++) bed.lookUp(`n${i}.example`)
+    expect(bed.addressesOf('evil.example')).toEqual([addr])
+    bed.answer('allow')
+    expect(placesOf(syn)).toEqual(['1.1.1.1'])
+    expect(bed.upstream.join()).not.toContain('evil')
+    expect(bed.decided.at(-1)).not.toMatchObject({ name: 'evil.example' })
+  })
+
+  test('is left by who gives up, though another name gets it meanwhile', () => {
+    const bed = new Bed({}, { flow: true })
+    const [addr] = bed.addressesOf('good.example')
+    const syn = bed.syn(addr!, 443)
+    for (let i = 0; i < 1024; i++) bed.lookUp(`n${i}.example`)
+    syn.request.onGivenUp!()
+    bed.answer('allow')
+    expect([syn.outcome, bed.upstream]).toEqual(['waits', []])
+  })
+})
