@@ -20,19 +20,24 @@ import { addressKey, Surroundings } from '../policy/addresses.ts'
 import { type Admission, Decider, type Destination } from '../policy/decider.ts'
 import type { Decided } from '../policy/decisions.ts'
 import { Leases } from '../policy/leases.ts'
-import type { Policy, Protocol } from '../policy/policy.ts'
+import type { Policy, Protocol, Rule } from '../policy/policy.ts'
 import { Deadlines } from '../stack/deadlines.ts'
 import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import * as address from '../stack/wire/address.ts'
-import type { Endpoint } from '../sys/socket.ts'
 import { HookedNames, hookedBy } from './hooked-names.ts'
 import type { Hooks, HookVerdict } from './hooks.ts'
 import { HostAddresses } from './host-addresses.ts'
 import { MadeUpAddresses } from './made-up-addresses.ts'
 import { NameServer } from './name-server.ts'
-import { describeStart, FlowPassage, type FlowStart, type PassageOwner } from './passages.ts'
+import {
+  describeStart,
+  FlowPassage,
+  type FlowStart,
+  type PassageOwner,
+  type Place,
+} from './passages.ts'
 import { senderOf } from './sender.ts'
 
 /** Ours, in ms: how long a name may take from the first octet on. */
@@ -166,7 +171,8 @@ export class EgressGate implements Gate, PassageOwner {
 
   /** By the rules; else by names that the program has allowed. */
   #admit(start: FlowStart): { admission: Admission; hooked?: Decider | undefined } {
-    const { sender, to, names } = start
+    const { sender, to, names, madeUp } = start
+    if (madeUp !== undefined) return { admission: this.#admitMadeUp(to, madeUp) }
     const admission = this.decider.admit(to, names)
     if (admission.action === 'allow' || admission.rule !== undefined) return { admission }
     if (this.hooks === undefined || this.hooks.asked.flow) return { admission }
@@ -177,13 +183,19 @@ export class EgressGate implements Gate, PassageOwner {
     return { admission: hooked.admit(to, [name]), hooked }
   }
 
+  /** The address is nobody's: only what is denied by its name is. Where the name leads to is judged when that is known. */
+  #admitMadeUp(to: Destination, name: string): Admission {
+    const rule = this.#denyingRule(somewhere(to), name)
+    return { action: 'deny', rule, check: 'none', rules: [] }
+  }
+
   #pass(
     start: FlowStart,
     admission: Admission,
     hooked?: Decider,
-    destinations?: readonly Endpoint[],
+    places?: readonly Place[],
   ): FlowPassage {
-    const passage = new FlowPassage(this, start, admission, { hooked, destinations })
+    const passage = new FlowPassage(this, start, admission, { hooked, places })
     this.counters.flowsAllowed++
     this.#passages.add(passage)
     if (admission.name !== undefined) {
@@ -241,12 +253,16 @@ export class EgressGate implements Gate, PassageOwner {
   #askAbout(start: FlowStart, request: SynRequest, dial: (passage: Passage) => void): void {
     const decide = (verdict: HookVerdict): void => {
       request.onGivenUp = undefined
-      if (verdict.action === 'allow') this.#dialHooked(start, request, dial)
+      // Rules come first, and may be others by now.
+      const { admission, hooked } = this.#admit(start)
+      if (admission.action === 'allow') return dial(this.#pass(start, admission, hooked))
+      if (admission.rule !== undefined) this.#deny(start, admission)
+      else if (verdict.action === 'allow') return this.#dialHooked(start, request, dial)
       else {
         const { why } = verdict
         this.decided({ ...this.#hookRecord(start, 'deny'), ...(why !== undefined && { why }) })
-        request.refuse()
       }
+      request.refuse()
     }
     request.onGivenUp = () => this.hooks!.leave(questionKeyOf(start), decide)
     const verdict = this.#ask(start, decide)
@@ -270,25 +286,36 @@ export class EgressGate implements Gate, PassageOwner {
       if (isGivenUp) return
       request.onGivenUp = undefined
       if (addresses.length === 0) return request.fail('host-unreachable', this.host.reactor.now)
-      const destinations = addresses.map((words) => ({ words, port: to.port }))
-      dial(this.#passHooked(start, destinations))
+      const places = addresses.map((words) => this.#placeOf(words, to))
+      const open = places.filter((place) => this.#denyingRule(place.to, madeUp) === undefined)
+      if (open.length > 0) return dial(this.#passHooked({ ...start, to: open[0]!.to }, open))
+      const rule = this.#denyingRule(places[0]!.to, madeUp)
+      this.decided({ ...describeStart(start, 'deny', 'rule', rule), name: madeUp })
+      request.refuse()
     })
   }
 
-  #passHooked(start: FlowStart, destinations?: readonly Endpoint[]): FlowPassage {
+  /** One of the addresses of the name that `to` was made up for. */
+  #placeOf(words: Int32Array, { protocol, port }: Destination): Place {
+    const to = { protocol, port, address: this.surroundings.judge(words) }
+    return { endpoint: { words, port }, to }
+  }
+
+  #denyingRule(to: Destination, name: string): Rule | undefined {
+    const { rule } = this.decider.match(to, name) ?? {}
+    return rule?.action === 'deny' ? rule : undefined
+  }
+
+  #passHooked(start: FlowStart, places?: readonly Place[]): FlowPassage {
     const name = askedNameOf(start)
     if (name === undefined) {
       const allowed = { action: 'allow', check: 'none', rules: [] } as const
-      return this.#pass(start, allowed, hookedBy(undefined), destinations)
+      return this.#pass(start, allowed, hookedBy(undefined), places)
     }
     const hooked = hookedBy(name)
-    // The address is one that nobody has; the name is what was asked about.
-    const somewhere = {
-      ...start.to,
-      address: { ...start.to.address, isHost: false, isPrivate: false },
-    }
-    const admission = hooked.admit(somewhere, [name])
-    return this.#pass({ ...start, to: somewhere }, admission, hooked, destinations)
+    // The name is what was asked about.
+    const admission = hooked.admit(somewhere(start.to), [name])
+    return this.#pass(start, admission, hooked, places)
   }
 
   // --- DNS ---
@@ -349,6 +376,12 @@ export class EgressGate implements Gate, PassageOwner {
     this.#names.destroy()
   }
 }
+
+/** Some address of the Internet. */
+const somewhere = (to: Destination): Destination => ({
+  ...to,
+  address: { ...to.address, isHost: false, isPrivate: false },
+})
 
 /** The name that a flow is for, as far as the program is concerned. */
 const askedNameOf = ({ names, madeUp }: FlowStart): string | undefined => names[0] ?? madeUp

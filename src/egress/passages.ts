@@ -30,6 +30,12 @@ export interface FlowStart {
   readonly madeUp?: string
 }
 
+/** Where a name led. */
+export interface Place {
+  readonly endpoint: Endpoint
+  readonly to: Destination
+}
+
 /** What a passage asks of the gate. */
 export interface PassageOwner {
   readonly decider: Decider
@@ -53,6 +59,7 @@ export class FlowPassage implements Passage, Timed {
   lease: Lease | undefined
   readonly #owner: PassageOwner
   readonly #hooked: Decider | undefined
+  readonly #places: readonly Place[] | undefined
   readonly #reader: Reader | undefined
   #admission: Admission
   #rule: Rule | undefined
@@ -67,7 +74,8 @@ export class FlowPassage implements Passage, Timed {
     more: {
       /** By a hook: what decides on names in place of the policy. */
       readonly hooked?: Decider | undefined
-      readonly destinations?: readonly Endpoint[] | undefined
+      /** Where it may go in place of the address that was made up. */
+      readonly places?: readonly Place[] | undefined
     } = {},
   ) {
     this.#owner = owner
@@ -76,7 +84,8 @@ export class FlowPassage implements Passage, Timed {
     this.#admission = admission
     this.#rule = admission.rule
     this.name = admission.name
-    if (more.destinations !== undefined) this.destinations = more.destinations
+    this.#places = more.places
+    if (more.places !== undefined) this.destinations = more.places.map(({ endpoint }) => endpoint)
     this.#reader = this.#makeReader()
     const isObserved = owner.decider.policy.mode === 'observe'
     this.inspector = this.#reader && (isObserved ? observing(this.#reader) : this.#reader)
@@ -139,7 +148,10 @@ export class FlowPassage implements Passage, Timed {
   isAllowedBy(decider: Decider): boolean {
     const { to, names } = this.start
     if (decider.policy.mode === 'observe') return true
-    if (this.#hooked !== undefined) return decider.match(to, this.name)?.rule.action !== 'deny'
+    if (this.#hooked !== undefined) {
+      const places = this.#places?.map((place) => place.to) ?? [to]
+      return places.every((place) => decider.match(place, this.name)?.rule.action !== 'deny')
+    }
     const admission = decider.admit(to, names)
     if (admission.action === 'deny') return false
     if (admission.check !== 'none' && this.name !== undefined) {

@@ -213,3 +213,74 @@ describe('a made-up address', () => {
     expect([syn.outcome, bed.upstream]).toEqual(['waits', []])
   })
 })
+
+describe('what rules deny stays denied, though the program allows it:', () => {
+  const ONE = 'good.example 60 A 1.1.1.1'
+  const TWO = 'good.example 60 A 2.2.2.2'
+  const NO_ONES = { rules: [{ id: 'ones', action: 'deny', to: '1.0.0.0/8' }] } as const
+
+  /** A connection to a name whose addresses are these waits for an answer. */
+  function ask(policy: PolicyInput, records: string[]): { bed: Bed; syn: Syn } {
+    const bed = new Bed(policy, { flow: true })
+    bed.zone.set('good.example', records)
+    return { bed, syn: bed.syn(bed.addressesOf('good.example')[0]!, 443) }
+  }
+
+  test('addresses that the name leads to', () => {
+    const { bed, syn } = ask(NO_ONES, [ONE])
+    bed.answer('allow')
+    expect(syn.outcome).toBe('refused')
+    expect(bed.decided.at(-1)).toMatchObject({ verdict: 'deny', rule: 'ones' })
+  })
+
+  test('some of them: the others are tried', () => {
+    const { bed, syn } = ask(NO_ONES, [ONE, TWO])
+    bed.answer('allow')
+    expect([syn.outcome, placesOf(syn)]).toEqual(['dialled', ['2.2.2.2']])
+  })
+
+  test('names that a policy denies which came while the program thought', () => {
+    const { bed, syn } = ask({}, [ONE])
+    bed.gate.setPolicy(
+      definePolicy({ rules: [{ id: 'good', action: 'deny', name: 'good.example' }] }),
+    )
+    bed.answer('allow')
+    expect([syn.outcome, bed.decided.at(-1)?.rule]).toEqual(['refused', 'good'])
+    expect(bed.upstream).toEqual([])
+  })
+
+  test('addresses that a policy denies which came while the name was looked up', () => {
+    const { bed, syn } = ask({}, [ONE])
+    bed.isHeld = true
+    bed.answer('allow')
+    bed.gate.setPolicy(definePolicy(NO_ONES))
+    for (const tell of bed.held) tell()
+    expect(syn.outcome).toBe('refused')
+  })
+
+  test('addresses without a name', () => {
+    const bed = new Bed({}, { flow: true })
+    const syn = bed.syn('1.1.1.1', 22)
+    bed.gate.setPolicy(definePolicy(NO_ONES))
+    bed.answer('allow')
+    expect(syn.outcome).toBe('refused')
+  })
+
+  test('flows that are there, by where they go', () => {
+    const { bed, syn } = ask({}, [ONE])
+    bed.answer('allow')
+    expect(syn.outcome).toBe('dialled')
+    bed.gate.setPolicy(definePolicy({ rules: [{ action: 'deny', to: 'private' }] }))
+    expect(syn.outcome).toBe('dialled')
+    bed.gate.setPolicy(definePolicy(NO_ONES))
+    expect(syn.outcome).toBe('refused')
+  })
+
+  test('private addresses, but not those that are made up', () => {
+    const bed = new Bed({ rules: [{ action: 'deny', to: 'private' }] }, { flow: true })
+    bed.zone.set('good.example', [ONE])
+    const syn = bed.syn(bed.addressesOf('good.example')[0]!, 443)
+    bed.answer('allow')
+    expect(placesOf(syn)).toEqual(['1.1.1.1'])
+  })
+})
