@@ -1,12 +1,16 @@
 /** Addresses that are made up, names that the program allowed, messages of DNS in a stream, addresses of the host. */
+
+import { networkInterfaces } from 'node:os'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { Framing, framed } from '../../src/egress/dns-over-tcp.ts'
 import { HookedNames, hookedBy } from '../../src/egress/hooked-names.ts'
 import { HostAddresses } from '../../src/egress/host-addresses.ts'
 import { MadeUpAddresses } from '../../src/egress/made-up-addresses.ts'
 import { Surroundings } from '../../src/policy/addresses.ts'
 import * as address from '../../src/stack/wire/address.ts'
+
+vi.mock('node:os', { spy: true })
 
 function words(text: string): Int32Array {
   const into = new Int32Array(4)
@@ -117,4 +121,21 @@ test('the addresses of the host are looked at once in a second', () => {
   own.forget()
   own.update(surroundings, 1501)
   expect(told).toHaveLength(3)
+})
+
+test('the addresses of the host stay as they were where they cannot be read', () => {
+  const own = new HostAddresses([])
+  const surroundings = new Surroundings()
+  const readings = vi.mocked(networkInterfaces).mockImplementation(() => {
+    throw new Error('uv_interface_addresses returned Unknown system error 24')
+  })
+  own.update(surroundings, 0)
+  // What is the host's is never looked at as if there were nothing of it.
+  const fresh = { told: [] as string[], setHostAddresses: (all: string[]) => (fresh.told = all) }
+  own.forget()
+  own.update(fresh as unknown as Surroundings, 1)
+  expect(fresh.told).toContain('127.0.0.1')
+  expect(readings).toHaveBeenCalled()
+  expect(() => new HostAddresses([])).toThrow('24')
+  readings.mockRestore()
 })
