@@ -19,6 +19,7 @@ import {
 } from '../nat/dns-asker.ts'
 import type { FlowEnd } from '../nat/flow-journal.ts'
 import type { Host } from '../nat/host.ts'
+import type { Server } from '../nat/resolvers.ts'
 import {
   type AnswerContext,
   deniedAnswer,
@@ -62,8 +63,8 @@ import { type Sender, senderOf } from './sender.ts'
 const PLAIN_UDP_LEN = 512
 const MAX_UDP_LEN = 4096
 const MAX_TCP_LEN = 0xffff
-/** Ours, in ms: how long a name server may take over TCP. */
-const TCP_PATIENCE = 5_000
+/** Ours, in ms: how long a name server may take over TCP, before another is asked. */
+const TCP_PATIENCE = 2_000
 /** Ours: connections of guests. */
 const MAX_STREAMS = 64
 
@@ -89,6 +90,7 @@ export class NameServer {
   readonly #streams = new Set<GuestStream>()
   /** … and until when they may take. */
   readonly #waiting = new Map<ServerStream, number>()
+  #isDestroyed = false
 
   constructor(gate: EgressGate, asker: DnsAsker) {
     this.#gate = gate
@@ -304,30 +306,45 @@ export class NameServer {
     const { arena, resolvers } = this.#host
     const query = writeMessage(upstreamQuery(message, name, randomWord() & 0xffff), MAX_QUESTION)
     let answer: Message | undefined
+    let answering: Server | undefined
     const asker: Asker = {
-      answered: (at, len) => {
+      answered: (at, len, server) => {
         answer = readMessage(arena.bytes, at, at + len)
+        answering = server
       },
       closed: (_end: FlowEnd) => {
         const isCut = answer !== undefined && (answer.flags & TC) !== 0
-        if (isCut && isOverTcp) this.#queryByTcp(resolvers.servers()[0]!, query, onAnswer)
-        else onAnswer(answer)
+        if (!isCut || !isOverTcp) return onAnswer(answer)
+        const servers = resolvers.servers()
+        this.#queryByTcp(
+          answering === undefined
+            ? servers
+            : [answering, ...servers.filter((s) => s !== answering)],
+          query,
+          onAnswer,
+        )
       },
     }
     const asked = this.#asker.ask(key, query, asker)
     onAsked?.(asked)
   }
 
+  /** One server after another, until one answers. */
   #queryByTcp(
-    server: { words: Int32Array; port: number },
+    [server, ...others]: readonly Server[],
     query: Uint8Array,
     onAnswer: (answer: Message | undefined) => void,
   ): void {
+    if (server === undefined) return onAnswer(undefined)
+    let stream: ServerStream | undefined
     let isOver = false
-    const stream = new ServerStream(this.#host, this.#at, server, query, (octets) => {
+    stream = new ServerStream(this.#host, this.#at, server, query, (octets) => {
+      // Perhaps within its constructor: there may be no descriptor for it.
       isOver = true
-      this.#waiting.delete(stream)
-      onAnswer(octets && readMessage(octets, 0, octets.length))
+      if (stream !== undefined) this.#waiting.delete(stream)
+      const answer = octets && readMessage(octets, 0, octets.length)
+      if (answer !== undefined || this.#isDestroyed) onAnswer(answer)
+      else this.#queryByTcp(others, query, onAnswer)
     })
     if (!isOver) this.#waiting.set(stream, this.#host.reactor.now + TCP_PATIENCE)
   }
@@ -408,6 +425,7 @@ export class NameServer {
   }
 
   destroy(): void {
+    this.#isDestroyed = true
     for (const stream of [...this.#waiting.keys()]) stream.close(undefined)
     for (const stream of [...this.#streams]) stream.close()
   }

@@ -39,8 +39,8 @@ export const MAX_QUESTION = 4096
 
 /** Who has asked. */
 export interface Asker {
-  /** An answer is at [at, at + len) of memory, borrowed. `closed` follows. */
-  answered(at: number, len: number): void
+  /** An answer is at [at, at + len) of memory, borrowed; of that server, unless it is a bad one that was kept. `closed` follows. */
+  answered(at: number, len: number, server?: Server): void
   /** The question is over: 'finished' with an answer, 'host-unreachable' where nobody was there, 'expired' after silence. */
   closed(end: FlowEnd): void
 }
@@ -214,14 +214,14 @@ export class Question implements Timed {
       this.#bad = arena.bytes.slice(at, at + len)
       this.#failed(asking)
     } else {
-      this.#answer(at, len)
+      this.#answer(at, len, asking.server)
     }
     return true
   }
 
-  #answer(at: number, len: number): void {
+  #answer(at: number, len: number, server?: Server): void {
     this.#entry.toGuest += len
-    this.#asker.answered(at, len)
+    this.#asker.answered(at, len, server)
     this.#owner.close(this, 'finished')
   }
 

@@ -5,6 +5,7 @@ import { type HookQuestion, Hooks, type HooksAsked } from '../../src/egress/hook
 import type { DnsAsker } from '../../src/nat/dns-asker.ts'
 import type { Passage } from '../../src/nat/gate.ts'
 import type { Host } from '../../src/nat/host.ts'
+import type { Server } from '../../src/nat/resolvers.ts'
 import type { Decided } from '../../src/policy/decisions.ts'
 import { definePolicy } from '../../src/policy/define.ts'
 import { type Message, readMessage, writeMessage } from '../../src/policy/evidence/dns-message.ts'
@@ -13,6 +14,26 @@ import type { Datagram } from '../../src/stack/stack.ts'
 import type { SynRequest } from '../../src/stack/tcp/tcp.ts'
 import * as address from '../../src/stack/wire/address.ts'
 import { answer, query, show } from '../policy/evidence/dns-messages.ts'
+
+type OnEnd = (answer: Uint8Array | undefined) => void
+
+/** Name servers over TCP. */
+const overTcp = vi.hoisted(() => ({
+  serve: (_port: number, _question: Uint8Array, onEnd: OnEnd): void => onEnd(undefined),
+}))
+vi.mock('../../src/egress/dns-over-tcp.ts', async (original) => ({
+  ...(await original<object>()),
+  ServerStream: class {
+    readonly onEnd: OnEnd
+    constructor(_host: Host, _at: number, server: Server, question: Uint8Array, onEnd: OnEnd) {
+      this.onEnd = onEnd
+      overTcp.serve(server.port, question, onEnd)
+    }
+    close(): void {
+      this.onEnd(undefined)
+    }
+  },
+}))
 
 interface Asked {
   flow?: boolean
@@ -38,6 +59,9 @@ class Bed {
   readonly held: (() => void)[] = []
   isHeld = false
   readonly told: Uint8Array[] = []
+  /** Answers are cut, and over TCP they would not be. */
+  isCut = false
+  readonly servers = [53, 54, 55].map((port) => ({ port })) as Server[]
   readonly refused: Datagram[] = []
   readonly #bytes = new Uint8Array(1 << 18)
   readonly #reactor = { now: 1000 }
@@ -57,7 +81,7 @@ class Bed {
           return this.#reserved - length
         },
       },
-      resolvers: { servers: () => [] },
+      resolvers: { servers: () => this.servers },
       stack: {
         counters: { drop: { dnsMalformed: 0 } },
         refuseDatagram: (datagram: Datagram) => this.refused.push(datagram),
@@ -97,7 +121,7 @@ class Bed {
 
   #serve(
     octets: Uint8Array,
-    answered: (at: number, len: number) => void,
+    answered: (at: number, len: number, server: Server) => void,
     closed: (end: string) => void,
   ): void {
     const asked = readMessage(octets, 0, octets.length)!
@@ -105,10 +129,12 @@ class Bed {
     this.upstream.push(`${name} ${type}`)
     const tell = (): void => {
       const records = type === 1 ? (this.zone.get(name!) ?? []) : []
-      const told = writeMessage(answer(asked, records), 4096)
+      const whole = answer(asked, records)
+      const flags = whole.flags | (this.isCut ? 0x0200 : 0)
+      const told = writeMessage({ ...whole, flags }, 4096)
       const at = this.#bytes.length - 4096
       this.#bytes.set(told, at)
-      answered(at, told.length)
+      answered(at, told.length, this.servers[1]!)
       closed('finished')
     }
     if (this.isHeld) this.held.push(tell)
@@ -282,5 +308,48 @@ describe('what rules deny stays denied, though the program allows it:', () => {
     const syn = bed.syn(bed.addressesOf('good.example')[0]!, 443)
     bed.answer('allow')
     expect(placesOf(syn)).toEqual(['1.1.1.1'])
+  })
+})
+
+describe('an answer that was cut', () => {
+  function resolve(
+    serve: (port: number, question: Uint8Array) => Uint8Array | 'nothing' | 'later',
+  ) {
+    const bed = new Bed({}, { flow: true })
+    const ports: number[] = []
+    const later: (() => void)[] = []
+    bed.isCut = true
+    overTcp.serve = (port, question, onEnd) => {
+      ports.push(port)
+      const said = serve(port, question)
+      if (said === 'later') later.push(() => onEnd(undefined))
+      else onEnd(said === 'nothing' ? undefined : said)
+    }
+    const syn = bed.syn(bed.addressesOf('good.example')[0]!, 443)
+    bed.answer('allow')
+    return { bed, syn, ports, later }
+  }
+  const whole = (question: Uint8Array): Uint8Array => {
+    const asked = readMessage(question, 0, question.length)!
+    return writeMessage(answer(asked, ['good.example 60 A 1.1.1.1']), 4096)
+  }
+
+  test('is asked for over TCP of the server whose it was', () => {
+    const { syn, ports } = resolve((_port, question) => whole(question))
+    expect([placesOf(syn)?.[0], ports]).toEqual(['1.1.1.1', [54, 54]])
+  })
+
+  test('is asked for of the others where that one fails at once, or later', () => {
+    const { bed, syn, ports } = resolve((port, question) =>
+      port === 54 ? 'nothing' : port === 53 ? 'later' : whole(question),
+    )
+    expect(ports).toEqual([54, 53, 54, 53])
+    bed.pass(5_000)
+    expect([placesOf(syn)?.[0], ports.slice(4)]).toEqual(['1.1.1.1', [55, 55]])
+  })
+
+  test('is none where all fail', () => {
+    const { syn, ports } = resolve(() => 'nothing')
+    expect([syn.outcome, ports]).toEqual(['failed', [54, 53, 55, 54, 53, 55]])
   })
 })
