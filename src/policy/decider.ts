@@ -16,8 +16,10 @@ import {
 } from './addresses.ts'
 import { basesOf } from './names.ts'
 import {
+  type Action,
   type Check,
   checkAt,
+  checkAtPort,
   type Policy,
   type PortRange,
   type Protocol,
@@ -88,30 +90,60 @@ export class Decider {
     this.#nameless = new NamelessRules(this.rules.filter(({ rule }) => rule.name === undefined))
   }
 
-  /** May the flow be dialled, when the container has its address for these names? */
+  /**
+   * May the flow be dialled, when the container has its address for these names? For each the first rule that matches decides; so
+   * what goes by no name, or by the default, does not go where a name leads that is denied, unless it can say another one.
+   */
   admit(to: Destination, names: readonly string[]): Admission {
     const nameless = this.match(to, undefined)
-    if (nameless?.rule.action === 'allow') return allowed(nameless.rule, undefined)
+    const base = nameless?.rule.action ?? this.policy.default
     const rules: PlacedRule[] = []
     let first: { rule: Rule; name: string; check: Check } | undefined
+    let denying: Rule | undefined
+    /** The first that no rule with names is about. */
+    let unlisted: string | undefined
     for (const name of names) {
       const placed = this.match(to, name)
-      if (placed === undefined || placed.rule.action === 'deny') continue
+      if (placed?.rule.action === 'deny') {
+        denying ??= placed.rule
+        continue
+      }
+      if (placed?.rule.name === undefined) {
+        unlisted ??= name
+        continue
+      }
       const check = checkAt(placed.rule, to.port)
       if (check === 'none') return allowed(placed.rule, name)
       first ??= { rule: placed.rule, name, check }
       if (!rules.includes(placed)) rules.push(placed)
     }
+    if (base === 'allow' && denying === undefined) {
+      if (nameless !== undefined) return allowed(nameless.rule, names[0])
+      if (first === undefined || unlisted !== undefined) return allowed(undefined, unlisted)
+    }
     if (first !== undefined) return { action: 'allow', ...first, rules }
-    if (nameless !== undefined) return denied(nameless.rule)
-    return this.policy.default === 'allow' ? allowed(undefined, undefined) : denied(undefined)
+    if (base === 'allow' && unlisted !== undefined && to.protocol === 'tcp') {
+      const check = checkAtPort(to.port)
+      const rule = nameless?.rule
+      if (check !== 'none') return { action: 'allow', rule, name: unlisted, check, rules }
+    }
+    const isUndecided = base === 'deny' && unlisted !== undefined
+    return denied(isUndecided ? undefined : (denying ?? nameless?.rule))
+  }
+
+  /** What is said of a flow that is for no name. */
+  #base(to: Destination): Action {
+    return this.match(to, undefined)?.rule.action ?? this.policy.default
   }
 
   /** The flow was admitted, and this is its name: is it one that lets it pass? */
   admitName(to: Destination, { rules }: Admission, name: string): Admission {
     const placed = this.match(to, name)
-    if (placed !== undefined && rules.includes(placed)) return allowed(placed.rule, name)
-    return { ...denied(placed?.rule.action === 'deny' ? placed.rule : undefined), name }
+    if (placed?.rule.action === 'deny') return { ...denied(placed.rule), name }
+    const isRuled =
+      placed !== undefined && (placed.rule.name === undefined || rules.includes(placed))
+    if (isRuled || this.#base(to) === 'allow') return allowed(placed?.rule, name)
+    return { ...denied(undefined), name }
   }
 
   /**

@@ -110,7 +110,11 @@ export const HTTP_PORTS: readonly number[] = [80, 8080]
 /** How a rule learns the name of a flow to `port`. */
 export function checkAt({ name, action, check }: Rule, port: number): Check {
   if (name === undefined || action === 'deny') return 'none'
-  if (check !== undefined) return check
+  return check ?? checkAtPort(port)
+}
+
+/** How a name is looked for at a port where nobody has said it. */
+export function checkAtPort(port: number): Check {
   if (TLS_PORTS.includes(port)) return 'tls'
   return HTTP_PORTS.includes(port) ? 'http' : 'none'
 }

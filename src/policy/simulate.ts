@@ -71,7 +71,8 @@ export function simulate(policy: Policy, flow: FlowInput): Simulation {
   if (lease.obstacle !== undefined && flow.address === undefined) {
     return result('deny', lease.rule, lease.obstacle)
   }
-  const admission = decider.admit(to, lease.names)
+  // What is denied by its name is so at its address, however the container came by that.
+  const admission = decider.admit(to, name === undefined ? [] : [name])
   const { rule } = admission
   check = admission.check
   if (admission.action === 'deny') {
@@ -90,24 +91,22 @@ export function simulate(policy: Policy, flow: FlowInput): Simulation {
 }
 
 interface Lease {
-  /** The names that the container has the address for. */
-  readonly names: readonly string[]
-  /** Why it has not. */
+  /** Why the container has not the address for the name. */
   readonly obstacle?: string
   readonly rule?: Rule | undefined
 }
 
 function leaseOf(decider: Decider, name: string | undefined, { address }: Destination): Lease {
-  if (name === undefined) return { names: [] }
+  if (name === undefined) return {}
   const { action, rule } = decider.admitQuestion(name)
   if (action === 'deny') {
     const obstacle = rule === undefined ? `no rule has the name ${name}` : because(rule, 'deny')
-    return { names: [], obstacle, rule }
+    return { obstacle, rule }
   }
-  if (decider.admitAnswer(name, address)) return { names: [name] }
+  if (decider.admitAnswer(name, address)) return {}
   const hint = address.isHost || address.isPrivate ? ', as it does not say "private"' : ''
   const obstacle = `the address is taken out of answers for ${name}${hint}`
-  return { names: [], obstacle, rule }
+  return { obstacle, rule }
 }
 
 /** One that a rule asks for; else any of the Internet. */

@@ -353,3 +353,20 @@ describe('an answer that was cut', () => {
     expect([syn.outcome, ports]).toEqual(['failed', [54, 53, 55, 54, 53, 55]])
   })
 })
+
+test('a policy that comes to deny a name resets its flows and those to come, though the default allows', () => {
+  const bed = new Bed({ default: 'allow' })
+  bed.zone.set('evil.example', ['evil.example 60 A 6.6.6.6'])
+  bed.zone.set('good.example', ['good.example 60 A 1.1.1.1'])
+  bed.lookUp('evil.example')
+  bed.lookUp('good.example')
+  const [evil, good] = [bed.syn('6.6.6.6', 443), bed.syn('1.1.1.1', 443)]
+  expect([evil.outcome, good.outcome]).toEqual(['dialled', 'dialled'])
+  const rules = [{ action: 'deny', name: 'evil.example' }] as const
+  bed.gate.setPolicy(definePolicy({ default: 'allow', rules }))
+  expect([evil.outcome, good.outcome]).toEqual(['refused', 'dialled'])
+  expect([bed.syn('6.6.6.6', 443).outcome, bed.syn('1.1.1.1', 443).outcome]).toEqual([
+    'refused',
+    'dialled',
+  ])
+})

@@ -47,7 +47,7 @@ describe('a flow', () => {
     ['1.1.1.1', 22, ['www.example.com'], 'deny by default'],
     ['1.1.1.1', 443, ['example.com'], 'deny by default'],
     ['1.1.1.1', 443, [], 'deny by default'],
-    ['1.1.1.1', 443, ['bad.example.com'], 'deny by default'],
+    ['1.1.1.1', 443, ['bad.example.com'], 'deny by bad'],
     ['10.1.1.1', 443, ['www.example.com'], 'deny by default'],
     ['127.0.0.1', 443, ['www.example.com'], 'deny by default'],
     ['198.35.1.1', 1500, [], 'deny by lab'],
@@ -88,6 +88,73 @@ describe('a flow', () => {
     expect(admitted(open, to('10.0.2.2', 25))).toBe('deny by host')
     expect(admitted(open, to('10.0.2.2', 0, 'icmp'))).toBe('deny by host')
     expect(admitted(open, to('::ffff:127.0.0.1', 25))).toBe('deny by host')
+  })
+})
+
+describe('a flow to where a denied name leads', () => {
+  const EVIL = deny({ id: 'evil', name: 'evil.example', port: '1-1000' })
+  const OPEN = allow({ id: 'open', to: '0.0.0.0/0', protocol: 'any' })
+  const policies: [string, Decider, string][] = [
+    ['the default', decider([EVIL], { default: 'allow' }), 'allow by default'],
+    ['a rule about addresses', decider([EVIL, OPEN]), 'allow by open'],
+  ]
+  describe.each(policies)('that %s would allow', (_, policy, open) => {
+    test.each<[string, string[], string]>([
+      ['is denied', ['evil.example'], 'deny by evil'],
+      ['is allowed for who has not asked for it', [], open],
+    ])('%s', (_, names, expected) => {
+      expect(admitted(policy, to('1.1.1.1', 443), names)).toBe(expected)
+    })
+
+    test('is for another name at that address where it says so', () => {
+      const where = to('1.1.1.1', 443)
+      const admission = policy.admit(where, ['evil.example', 'good.example'])
+      expect(admission).toMatchObject({ action: 'allow', name: 'good.example', check: 'tls' })
+      const says = (name: string): string => policy.admitName(where, admission, name).action
+      expect([says('good.example'), says('third.example'), says('evil.example')]).toEqual([
+        'allow',
+        'allow',
+        'deny',
+      ])
+      expect(admitted(policy, to('1.1.1.1', 22), ['evil.example', 'good.example'])).toBe(
+        'deny by evil',
+      )
+      expect(admitted(policy, to('1.1.1.1', 443, 'udp'), ['evil.example', 'good.example'])).toBe(
+        'deny by evil',
+      )
+    })
+
+    test('is allowed at ports that the rule is not about', () => {
+      expect(admitted(policy, to('1.1.1.1', 2000), ['evil.example'])).toMatch(
+        /^allow evil\.example by/,
+      )
+    })
+  })
+
+  test('is allowed by a rule about addresses before that', () => {
+    const policy = decider([allow({ id: 'net', to: '1.0.0.0/8' }), EVIL])
+    expect(admitted(policy, to('1.1.1.1', 443), ['evil.example'])).toBe('allow evil.example by net')
+  })
+})
+
+describe('where the default is allow, a rule that allows a name', () => {
+  const policy = decider([allow({ id: 'a', name: 'a.example' }), deny({ to: '2.0.0.0/8' })], {
+    default: 'allow',
+  })
+  test('leaves its neighbours alone', () => {
+    const where = to('1.1.1.1', 443)
+    const admission = policy.admit(where, ['a.example'])
+    expect(policy.admitName(where, admission, 'c.example').action).toBe('allow')
+    expect(policy.admitName(where, admission, 'a.example').rule?.id).toBe('a')
+    expect(admitted(policy, where, ['a.example', 'c.example'])).toBe('allow c.example by default')
+  })
+
+  test('opens no address for them that another denies', () => {
+    const where = to('2.1.1.1', 443)
+    const admission = policy.admit(where, ['a.example', 'c.example'])
+    expect(admission.action).toBe('allow')
+    expect(policy.admitName(where, admission, 'c.example').action).toBe('deny')
+    expect(policy.admitName(where, admission, 'a.example').action).toBe('allow')
   })
 })
 

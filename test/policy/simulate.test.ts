@@ -56,6 +56,23 @@ test('the rules before the one that decides are told, and why they do not', () =
   expect(git?.because).toBe('another port')
 })
 
+test('a name that is denied is so before a rule about addresses, or the default, allows its address', () => {
+  const evil = { action: 'deny', name: 'evil.example', port: 443 } as const
+  const whole = { action: 'deny', name: 'evil.example' } as const
+  const open = { action: 'allow', to: '0.0.0.0/0', protocol: 'any' } as const
+  for (const policy of [
+    definePolicy({ default: 'allow', rules: [evil] }),
+    definePolicy({ default: 'allow', rules: [whole] }),
+    definePolicy({ rules: [evil, open] }),
+    definePolicy({ rules: [whole, open] }),
+  ]) {
+    for (const address of [undefined, '1.1.1.1']) {
+      expect(simulate(policy, { name: 'evil.example', port: 443, address }).verdict).toBe('deny')
+    }
+    expect(simulate(policy, { address: '1.1.1.1', port: 443 }).verdict).toBe('allow')
+  }
+})
+
 test("the host's own addresses are what the caller says", () => {
   const guarded = definePolicy({ default: 'allow', rules: [{ action: 'deny', to: 'host' }] })
   const flow = { address: '1.2.3.4', port: 80 }
