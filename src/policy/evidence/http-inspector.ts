@@ -198,7 +198,17 @@ function readField(line: string): { name: string; value: string } | undefined {
   const name = line.slice(0, Math.max(0, colon))
   const value = line.slice(colon + 1)
   if (!TOKEN.test(name) || !VALUE.test(value)) return undefined
-  return { name: name.toLowerCase(), value: value.replace(/^[ \t]+|[ \t]+$/g, '') }
+  return { name: name.toLowerCase(), value: trimmed(value) }
+}
+
+/** Without blanks at its ends. A regular expression would look at blanks within it again and again. */
+function trimmed(value: string): string {
+  const isBlank = (at: number): boolean => value[at] === ' ' || value[at] === '\t'
+  let start = 0
+  let end = value.length
+  while (start < end && isBlank(start)) start++
+  while (end > start && isBlank(end - 1)) end--
+  return value.slice(start, end)
 }
 
 /** The host of a Host field or an authority, in its canonical form. */

@@ -331,3 +331,23 @@ test('what Node’s client sends passes, whole', async () => {
   server.close()
   expect(inspect(text, 5)).toMatchObject({ outcome: 'reading', inspector: { passed: text.length } })
 })
+
+test('blanks within a value, 60,000 of them, take no longer to read than letters', () => {
+  const timeOf = (value: string): number => {
+    const started = performance.now()
+    const { outcome } = inspect(head('GET / HTTP/1.1', 'Host: good.example', `X: ${value}`))
+    expect(outcome).toBe('reading')
+    return performance.now() - started
+  }
+  const letters = timeOf('x'.repeat(60_000))
+  expect(timeOf(`x${'\t'.repeat(60_000)}x`)).toBeLessThan(200 + 20 * letters)
+})
+
+test.each([
+  [' good.example ', 'reading'],
+  ['\t \tgood.example \t ', 'reading'],
+  ['', 'denied it has no Host'],
+  [' \t', 'denied it has no Host'],
+])('blanks at the ends of a value are not of it: %j', (value, outcome) => {
+  expect(inspect(head('GET / HTTP/1.1', `Host:${value}`)).outcome).toBe(outcome)
+})
