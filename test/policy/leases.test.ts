@@ -122,4 +122,19 @@ describe('names under a *', () => {
     const limits = new QuestionLimits()
     for (let i = 0; i < 10; i++) expect(check(limits, 'a.example')).toBeUndefined()
   })
+
+  test('are few as well for a container that has many Ethernet addresses', () => {
+    const limits = new QuestionLimits()
+    let allowed = 0
+    for (let guest = 1; guest <= 100; guest++) {
+      for (let i = 0; i < 60; i++) {
+        if (check(limits, `n${i}-${guest}.b.example`, 0, guest) === undefined) allowed++
+      }
+    }
+    expect(allowed).toBe(4 * 3)
+    expect(check(limits, 'n0-1.b.example', 0, 1)).toBeUndefined()
+    // A name that another one knows is nothing new.
+    expect(check(limits, 'n0-1.b.example', 0, 99)).toBeUndefined()
+    expect(check(limits, 'new.b.example', 60_000, 1)).toBeUndefined()
+  })
 })
