@@ -210,8 +210,8 @@ class Judge {
     }
     const { decider, leases, guest, origin, isObserved } = this.#context
     for (const name of ttls.keys()) {
-      const { action, rule } = decider.admitQuestion(name)
-      if (action === 'deny' && rule !== undefined) this.#deniedBy ??= { name, rule }
+      const rule = decider.denyingTarget(origin, name)
+      if (rule !== undefined) this.#deniedBy ??= { name, rule }
     }
     if (this.#deniedBy !== undefined && !isObserved) return
     for (const [name, ttl] of ttls) {

@@ -158,6 +158,34 @@ export class Decider {
     return { action: this.policy.default }
   }
 
+  /**
+   * The rule by which nothing that was asked for as `origin` may lead to `target`: it denies some of the target that would be
+   * allowed by way of the origin. A rule about some of its addresses only is left to these.
+   */
+  denyingTarget(origin: string, target: string): Rule | undefined {
+    const [ofOrigin, ofTarget] = [this.rulesOf(origin), this.rulesOf(target)]
+    const isOpen = ofOrigin.length === 0 || this.policy.default === 'allow'
+    const edges = [...ofOrigin, ...ofTarget].flatMap(({ ports }) =>
+      ports.flatMap(([first, last]) => [first, last + 1]),
+    )
+    const first = (rules: readonly PlacedRule[], protocol: Protocol, port: number) =>
+      rules.find((placed) => isAbout(placed, protocol, port))
+    for (const placed of ofTarget) {
+      const { rule, protocols, ports } = placed
+      if (rule.action === 'allow' || rule.to !== undefined) continue
+      // Between two edges all ports are alike.
+      const asked = edges.filter((port) => isIn(ports, port))
+      for (const protocol of protocols) {
+        for (const port of asked) {
+          if (first(ofTarget, protocol, port) !== placed) continue
+          const by = first(ofOrigin, protocol, port)?.rule
+          if (by === undefined ? isOpen : by.action === 'allow') return rule
+        }
+      }
+    }
+    return undefined
+  }
+
   /** May an address that is an answer for the name be gone to for its sake? */
   admitAnswer(name: string, address: JudgedAddress): boolean {
     let isNamed = false
@@ -220,6 +248,12 @@ export function mismatch(
 
 const isIn = (ranges: readonly PortRange[], port: number): boolean =>
   ranges.some(([first, last]) => port >= first && port <= last)
+
+/** Is the rule about that port, whatever the address is? */
+const isAbout = ({ rule, protocols, ports }: PlacedRule, protocol: Protocol, port: number) =>
+  protocols.includes(protocol) &&
+  (protocol === 'icmp' || isIn(ports, port)) &&
+  !(rule.action === 'deny' && rule.to !== undefined)
 
 /** Is the rule about all that a name can be used for? */
 const isWhole = ({ to, port, protocol }: Rule): boolean =>

@@ -182,6 +182,37 @@ describe('a name that the answer leads to', () => {
     expect(leasedFor('1.1.1.9')).toEqual(['a.example'])
   })
 
+  const allowA = { action: 'allow', name: 'a.example', port: [443, 8443] } as const
+  const denied = { action: 'deny', name: 'tracker.example' } as const
+  test.each<[string, PolicyInput, boolean]>([
+    ['at a port that the name has', { rules: [{ ...denied, port: 443 }, allowA] }, true],
+    ['at ports around it', { rules: [{ ...denied, port: '8000-9000' }, allowA] }, true],
+    ['at another port', { rules: [{ ...denied, port: 25 }, allowA] }, false],
+    ['over another protocol', { rules: [{ ...denied, protocol: 'udp' }, allowA] }, false],
+    ['at an address', { rules: [{ ...denied, to: '1.0.0.0/8' }, allowA] }, false],
+    [
+      'where a rule before it allows it',
+      { rules: [{ ...allowA, name: 'tracker.example' }, { ...denied, port: '1-9000' }, allowA] },
+      false,
+    ],
+    ['where the default is allow', { default: 'allow', rules: [{ ...denied, port: 25 }] }, true],
+    [
+      'where the name is denied as well',
+      {
+        rules: [
+          { action: 'deny', name: '*.example', port: 25, wide: true },
+          { action: 'allow', name: 'a.example' },
+        ],
+      },
+      false,
+    ],
+  ])('that a rule denies %s: %j', (_, policy, isDenied) => {
+    const records = ['a.example 30 CNAME tracker.example', 'tracker.example 30 A 1.1.1.1']
+    const { deniedBy } = judge('a.example', records, { policy })
+    expect(deniedBy?.name).toBe(isDenied ? 'tracker.example' : undefined)
+    expect(leasedFor('1.1.1.1')).toEqual(isDenied ? [] : ['a.example'])
+  })
+
   test('that a rule denies makes the answer denied', () => {
     const { message, deniedBy, error } = judge('a.example', [
       'a.example 30 CNAME x.evil.example',
