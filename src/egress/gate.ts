@@ -177,10 +177,10 @@ export class EgressGate implements Gate, PassageOwner {
     if (admission.action === 'allow' || admission.rule !== undefined) return { admission }
     if (this.hooks === undefined || this.hooks.asked.flow) return { admission }
     const { now } = this.host.reactor
-    const name = names.find((each) => this.hookedNames.has(sender.guest, each, now))
-    if (name === undefined) return { admission }
-    const hooked = hookedBy(name)
-    return { admission: hooked.admit(to, [name]), hooked }
+    const hookedNames = names.filter((name) => this.hookedNames.has(sender.guest, name, now))
+    if (hookedNames.length === 0) return { admission }
+    const hooked = hookedBy(hookedNames, 'tcp')
+    return { admission: hooked.admit(to, hookedNames), hooked }
   }
 
   /** The address is nobody's: only what is denied by its name is. Where the name leads to is judged when that is known. */
@@ -234,7 +234,8 @@ export class EgressGate implements Gate, PassageOwner {
   /** May the program be asked about datagrams? Not where a name would have to be read, or looked up first. */
   #mayAsk({ to, names, madeUp }: FlowStart): boolean {
     if (!this.hooks?.asked.flow || madeUp !== undefined) return false
-    return names[0] === undefined || hookedBy(names[0]).admit(to, names).check === 'none'
+    const [name] = names
+    return name === undefined || hookedBy([name], to.protocol).admit(to, [name]).check === 'none'
   }
 
   #ask(start: FlowStart, waiter?: (verdict: HookVerdict) => void): HookVerdict | undefined {
@@ -310,9 +311,9 @@ export class EgressGate implements Gate, PassageOwner {
     const name = askedNameOf(start)
     if (name === undefined) {
       const allowed = { action: 'allow', check: 'none', rules: [] } as const
-      return this.#pass(start, allowed, hookedBy(undefined), places)
+      return this.#pass(start, allowed, hookedBy([], start.to.protocol), places)
     }
-    const hooked = hookedBy(name)
+    const hooked = hookedBy([name], start.to.protocol)
     // The name is what was asked about.
     const admission = hooked.admit(somewhere(start.to), [name])
     return this.#pass(start, admission, hooked, places)

@@ -1,7 +1,7 @@
 /** Names that the program has allowed when it was asked, and what flows for them go by. */
 import { Decider } from '../policy/decider.ts'
 import type { Guest } from '../policy/leases.ts'
-import type { Policy, Rule } from '../policy/policy.ts'
+import type { Policy, Protocol, Rule } from '../policy/policy.ts'
 
 /** Ours. */
 const MOST = 4096
@@ -21,13 +21,13 @@ export class HookedNames {
   }
 }
 
-/** As a rule would have it that allows the name: TCP to addresses of the Internet, checked by the port. */
-export function hookedBy(name: string | undefined): Decider {
+/** As a rule would have it that allows these names, or none in particular: addresses of the Internet, checked by the port. */
+export function hookedBy(names: readonly string[], protocol: Protocol): Decider {
   const rule: Rule = {
     id: 'hook',
     action: 'allow',
-    ...(name !== undefined && { name: [name] }),
-    protocol: 'any',
+    ...(names.length > 0 && { name: names }),
+    protocol,
     sni: 'required',
     ech: 'allow',
     private: false,

@@ -370,3 +370,39 @@ test('a policy that comes to deny a name resets its flows and those to come, tho
     'dialled',
   ])
 })
+
+describe('names that the program allowed', () => {
+  function bed(): Bed {
+    const bed = new Bed({}, { query: true })
+    for (const name of ['cdn1.example', 'cdn2.example']) {
+      bed.zone.set(name, [`${name} 60 A 1.1.1.1`])
+      bed.lookUp(name)
+      bed.answer('allow')
+    }
+    return bed
+  }
+
+  test('are for TCP: no ping, no UDP', () => {
+    const open = bed()
+    expect(open.syn('1.1.1.1', 22).outcome).toBe('dialled')
+    expect(open.sends('icmp', '1.1.1.1', 0)).toBe(false)
+    expect(open.sends('udp', '1.1.1.1', 53)).toBe(false)
+  })
+
+  test('may share an address: each may be said', () => {
+    for (const name of ['cdn1.example', 'cdn2.example', 'cdn3.example']) {
+      const { passage } = bed().syn('1.1.1.1', 80)
+      const request = Buffer.from(`GET / HTTP/1.1\r\nHost: ${name}\r\n\r\n`)
+      passage!.inspector!.feed(request, 0, request.length)
+      const isAllowed = name !== 'cdn3.example'
+      expect(passage!.inspector!.passed).toBe(isAllowed ? request.length : 0)
+    }
+  })
+})
+
+test('a program that is asked about a flow allows datagrams as well', () => {
+  const bed = new Bed({}, { flow: true })
+  expect(bed.sends('udp', '1.1.1.1', 53)).toBe(false)
+  bed.answer('allow')
+  expect(bed.sends('udp', '1.1.1.1', 53)).toBe(true)
+})

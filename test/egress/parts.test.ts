@@ -74,7 +74,7 @@ test('a name that the program allowed is for its container, and for its time', (
 })
 
 test('what goes by such a name is checked by its port, and goes to the Internet only', () => {
-  const by = hookedBy('a.example')
+  const by = hookedBy(['a.example'], 'tcp')
   const surroundings = new Surroundings()
   const admit = (text: string, port: number): string => {
     const { action, check } = by.admit(
