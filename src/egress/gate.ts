@@ -213,7 +213,8 @@ export class EgressGate implements Gate, PassageOwner {
   /** What would be denied, and is not. */
   #passObserved(start: FlowStart, admission: Admission): FlowPassage {
     this.#deny(start, admission)
-    const passage = new FlowPassage(this, start, { ...admission, check: 'none' })
+    const [name] = start.names
+    const passage = new FlowPassage(this, start, { ...admission, name, check: 'none' })
     this.#passages.add(passage)
     return passage
   }
@@ -368,7 +369,7 @@ export class EgressGate implements Gate, PassageOwner {
       if (passage === undefined) return
       const denied = passage.describe('deny', 'check')
       this.decided({ ...denied, why: 'it does not say its name' })
-      passage.revoke?.()
+      if (!this.isObserved) passage.revoke?.()
     }
   }
 

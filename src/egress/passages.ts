@@ -87,8 +87,7 @@ export class FlowPassage implements Passage, Timed {
     this.#places = more.places
     if (more.places !== undefined) this.destinations = more.places.map(({ endpoint }) => endpoint)
     this.#reader = this.#makeReader()
-    const isObserved = owner.decider.policy.mode === 'observe'
-    this.inspector = this.#reader && (isObserved ? observing(this.#reader) : this.#reader)
+    this.inspector = this.#reader && inModeOf(owner, this.#reader)
   }
 
   #makeReader(): Reader | undefined {
@@ -147,18 +146,20 @@ export class FlowPassage implements Passage, Timed {
   /** Is the flow still allowed? It is judged by its own name, not by what is leased now. */
   isAllowedBy(decider: Decider): boolean {
     const { to, names } = this.start
-    if (decider.policy.mode === 'observe') return true
+    if (isObserving(decider)) return true
     if (this.#hooked !== undefined) {
       const places = this.#places?.map((place) => place.to) ?? [to]
       return places.every((place) => decider.match(place, this.name)?.rule.action !== 'deny')
     }
-    const admission = decider.admit(to, names)
+    // What it said; else what it was admitted by. As long as it may still say something, any of its names.
+    const name = this.#said ?? this.name
+    const isReading = this.#reader !== undefined && !this.#reader.hasJudged
+    const own = isReading ? names : name === undefined ? [] : [name]
+    const admission = decider.admit(to, own)
     if (admission.action === 'deny') return false
-    if (admission.check !== 'none' && this.name !== undefined) {
-      const { action } = decider.admitName(to, admission, this.name)
-      if (action === 'deny') return false
-    }
-    this.#admission = admission
+    // Further requests may be for others of its names.
+    const further = decider.admit(to, [...new Set([...own, ...names])])
+    this.#admission = further.action === 'allow' ? further : admission
     return true
   }
 
@@ -194,13 +195,17 @@ export function describeStart(
   }
 }
 
-/** Reads, and lets everything pass. */
-function observing(reader: Reader): Inspector {
+const isObserving = ({ policy }: Decider): boolean => policy.mode === 'observe'
+
+/** Reads, and lets everything pass while the policy only observes. */
+function inModeOf(owner: PassageOwner, reader: Reader): Inspector {
   return {
     get state() {
-      return reader.state === 'reading' ? 'reading' : 'open'
+      return reader.state === 'denied' && isObserving(owner.decider) ? 'open' : reader.state
     },
-    passed: Infinity,
+    get passed() {
+      return isObserving(owner.decider) ? Infinity : reader.passed
+    },
     feed: (octets, at, len) => reader.feed(octets, at, len),
     end: () => reader.end(),
   }

@@ -406,3 +406,141 @@ test('a program that is asked about a flow allows datagrams as well', () => {
   bed.answer('allow')
   expect(bed.sends('udp', '1.1.1.1', 53)).toBe(true)
 })
+
+describe('another policy judges a flow', () => {
+  const rule = (action: 'allow' | 'deny', ...name: string[]) => ({ action, name, port: [22, 80] })
+
+  /** Both names have the address; b.example was looked up last. */
+  function shared(policy: PolicyInput): Bed {
+    const bed = new Bed(policy)
+    for (const name of ['a.example', 'b.example']) {
+      bed.zone.set(name, [`${name} 60 A 1.1.1.1`])
+      bed.lookUp(name)
+    }
+    return bed
+  }
+  const says = (syn: Syn, name: string): number => {
+    const request = Buffer.from(`GET / HTTP/1.1\r\nHost: ${name}\r\n\r\n`)
+    const { inspector, inspected } = syn.passage!
+    inspector!.feed(request, 0, request.length)
+    inspected!.call(syn.passage)
+    return inspector!.passed
+  }
+
+  test('by the name that it was admitted by, not by others of its address', () => {
+    const bed = shared({ rules: [rule('allow', 'a.example')] })
+    // As if an earlier policy had allowed it.
+    bed.gate.leases.grant(0x020000000001, 'b.example', 0x01010101, bed.now, 900_000)
+    const syn = bed.syn('1.1.1.1', 22)
+    bed.gate.setPolicy(definePolicy({ rules: [rule('allow', 'b.example')] }))
+    expect(syn.outcome).toBe('refused')
+  })
+
+  test('by the name that it said', () => {
+    const bed = shared({ rules: [rule('allow', 'a.example', 'b.example')] })
+    const [a, b] = [bed.syn('1.1.1.1', 80), bed.syn('1.1.1.1', 80)]
+    expect([says(a, 'a.example'), says(b, 'b.example')]).not.toContain(0)
+    bed.gate.setPolicy(definePolicy({ rules: [rule('allow', 'b.example')] }))
+    expect([a.outcome, b.outcome]).toEqual(['refused', 'dialled'])
+  })
+
+  test('by any of its names as long as it has said none', () => {
+    const bed = shared({ rules: [rule('allow', 'a.example', 'b.example')] })
+    const syn = bed.syn('1.1.1.1', 80)
+    bed.gate.setPolicy(definePolicy({ rules: [rule('allow', 'a.example')] }))
+    expect(syn.outcome).toBe('dialled')
+    expect(says(syn, 'b.example')).toBe(0)
+  })
+
+  test('and lets further requests be for others of its names', () => {
+    const bed = shared({ rules: [rule('allow', 'a.example', 'b.example')] })
+    const syn = bed.syn('1.1.1.1', 80)
+    const first = says(syn, 'b.example')
+    bed.gate.setPolicy(definePolicy({ rules: [rule('allow', 'a.example', 'b.example')] }))
+    expect(says(syn, 'a.example')).toBe(2 * first)
+  })
+
+  test.each(['a.example', 'evil.example'])('that was only observed, and said %s', (name) => {
+    const rules = [rule('allow', 'a.example', 'b.example')]
+    const bed = shared({ mode: 'observe', rules })
+    const syn = bed.syn('1.1.1.1', 80)
+    says(syn, name)
+    expect([syn.outcome, syn.passage!.inspector!.passed]).toEqual(['dialled', Infinity])
+    bed.gate.setPolicy(definePolicy({ rules }))
+    expect(syn.outcome).toBe(name === 'a.example' ? 'dialled' : 'refused')
+  })
+
+  test('that was only observed, and would have been denied by its name', () => {
+    const rules = [rule('deny', 'a.example')]
+    const bed = new Bed({ mode: 'observe', default: 'allow', rules })
+    bed.zone.set('a.example', ['a.example 60 A 1.1.1.1'])
+    bed.lookUp('a.example')
+    const syn = bed.syn('1.1.1.1', 22)
+    expect(syn.outcome).toBe('dialled')
+    bed.gate.setPolicy(definePolicy({ default: 'allow', rules }))
+    expect(syn.outcome).toBe('refused')
+  })
+
+  test('that was observed from its beginning, or comes to be', () => {
+    const rules = [rule('allow', 'a.example', 'b.example')]
+    const bed = shared({ mode: 'observe', rules })
+    const before = bed.syn('1.1.1.1', 80)
+    bed.gate.setPolicy(definePolicy({ rules }))
+    expect([says(before, 'evil.example'), before.passage!.inspector!.state]).toEqual([0, 'denied'])
+    const then = bed.syn('1.1.1.1', 80)
+    bed.gate.setPolicy(definePolicy({ mode: 'observe', rules }))
+    expect([says(then, 'evil.example'), then.passage!.inspector!.state]).toEqual([Infinity, 'open'])
+  })
+})
+
+describe('a name that is not said within 10 s from the first octet on', () => {
+  const rules = [{ action: 'allow', name: 'a.example', port: 443 }] as const
+  function open(policy: PolicyInput): { bed: Bed; syn: Syn } {
+    const bed = new Bed(policy)
+    bed.zone.set('a.example', ['a.example 60 A 1.1.1.1'])
+    bed.lookUp('a.example')
+    return { bed, syn: bed.syn('1.1.1.1', 443) }
+  }
+  const feed = ({ passage }: Syn, octets: readonly number[]): void => {
+    passage!.inspector!.feed(Uint8Array.from(octets), 0, octets.length)
+    passage!.inspected!()
+  }
+
+  test('ends the flow; octets one by one win no time', () => {
+    const { bed, syn } = open({ rules })
+    bed.pass(60_000)
+    expect(syn.outcome).toBe('dialled')
+    feed(syn, [22, 3, 1])
+    bed.pass(5_000)
+    feed(syn, [0])
+    expect(bed.gate.deadline()).toBe(bed.now + 5_000)
+    bed.pass(4_999)
+    expect(syn.outcome).toBe('dialled')
+    bed.pass(1)
+    expect(syn.outcome).toBe('refused')
+    expect(bed.decided.at(-1)).toMatchObject({ by: 'check', why: 'it does not say its name' })
+  })
+
+  test('is told, and ends nothing, where the policy only observes', () => {
+    const { bed, syn } = open({ mode: 'observe', rules })
+    feed(syn, [22, 3, 1])
+    bed.pass(10_000)
+    expect(syn.outcome).toBe('dialled')
+    expect(bed.decided.at(-1)).toMatchObject({ isObserved: true, why: 'it does not say its name' })
+  })
+})
+
+test('a pool that dials ten minutes after its lookup gets there, and not much later', () => {
+  const bed = new Bed({ rules: [{ action: 'allow', name: 'db.example', port: 5432 }] })
+  bed.zone.set('db.example', ['db.example 5 A 1.1.1.1'])
+  bed.lookUp('db.example')
+  bed.pass(599_999)
+  const syn = bed.syn('1.1.1.1', 5432)
+  expect(syn.outcome).toBe('dialled')
+  // As long as that one is there, its address may be gone to.
+  bed.pass(3_600_000)
+  const second = bed.syn('1.1.1.1', 5432)
+  expect(second.outcome).toBe('dialled')
+  for (const { passage } of [syn, second]) passage!.closed(0, 0)
+  expect(bed.syn('1.1.1.1', 5432).outcome).toBe('refused')
+})
