@@ -1,5 +1,6 @@
 /** Rules that would allow what was denied: for who has watched a container and now writes its policy. */
 import type { Decision } from './decisions.ts'
+import { readName } from './names.ts'
 import type { Protocol, RuleInput } from './policy.ts'
 
 /** Ours: of more the rest is left out. */
@@ -24,7 +25,8 @@ export function suggestRules(decisions: Iterable<Decision>): RuleInput[] {
     if (verdict !== 'deny') continue
     if (by === 'rebinding' && name !== undefined) privateNames.add(name)
     if (kind !== 'flow' || protocol === undefined || by === 'malformed') continue
-    const host = said || name
+    // What no rule can have as a name, such as an address in a Host field, is allowed by where it went.
+    const host = said === undefined || said === '' ? name : isName(said) ? said : undefined
     const key = `${protocol} ${host ?? address}`
     let found = wanted.get(key)
     if (found === undefined) {
@@ -50,3 +52,5 @@ function ruleFor({ name, address, protocol, ports }: Wanted, privateNames: Set<s
     ...(name !== undefined && privateNames.has(name) && { private: true }),
   }
 }
+
+const isName = (said: string): boolean => 'name' in readName(said)

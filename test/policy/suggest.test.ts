@@ -27,6 +27,8 @@ const SEEN: Decision[] = [
   denied({ address: '9.9.9.9', protocol: 'icmp' }),
   denied({ kind: 'answer', by: 'rebinding', name: 'lan.example', addresses: ['10.0.0.1'] }),
   denied({ address: '10.0.0.1', port: 22, name: 'lan.example' }),
+  denied({ address: '192.0.2.3', port: 80, name: 'c.example', said: '192.0.2.3', by: 'check' }),
+  denied({ address: '2001:db8::1', port: 80, said: '[2001:db8::1]', by: 'check' }),
   { ...denied({ address: '192.0.2.9', port: 1 }), verdict: 'allow' },
 ]
 
@@ -39,6 +41,8 @@ test('there is one for each name, or address, and protocol', () => {
     { action: 'allow', name: 'q.example', port: 443, protocol: 'udp', check: 'none' },
     { action: 'allow', to: '9.9.9.9', protocol: 'icmp' },
     { action: 'allow', name: 'lan.example', port: 22, private: true },
+    { action: 'allow', to: '192.0.2.3', port: 80 },
+    { action: 'allow', to: '2001:db8::1', port: 80 },
   ])
 })
 
@@ -46,7 +50,7 @@ test('a policy of them allows what was seen', () => {
   const policy = definePolicy({ rules: suggestRules(SEEN) })
   for (const { kind, verdict, said, name, address, port, protocol } of SEEN) {
     if (kind !== 'flow' || verdict === 'allow') continue
-    const host = said ?? name
+    const host = said !== undefined && /\d$|\]$/.test(said) ? undefined : (said ?? name)
     const where =
       host === undefined
         ? { address }
