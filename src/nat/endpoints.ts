@@ -124,14 +124,16 @@ export class Endpoints {
   }
 
   /** Takes the SYN when it is for an endpoint's address; false when it is for the NAT. */
-  synArrives(request: SynRequest): boolean {
+  synArrives(request: SynRequest): 'endpoint' | 'refused' | 'nat' {
     const place = this.#find(request.key)
-    if (place === undefined) return false
-    const endpoint = place.tcp.get(request.key[8]! & 0xffff)
-    if (endpoint !== undefined) endpoint.synArrives(request)
-    else if (place.isShared) return false
-    else request.refuse()
-    return true
+    const endpoint = place?.tcp.get(request.key[8]! & 0xffff)
+    if (endpoint !== undefined) {
+      endpoint.synArrives(request)
+      return 'endpoint'
+    }
+    if (place === undefined || place.isShared) return 'nat'
+    request.refuse()
+    return 'refused'
   }
 
   /** Takes the datagram when it is for an endpoint's address; false when it is for the NAT. */

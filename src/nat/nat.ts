@@ -92,8 +92,9 @@ export class Nat implements Upper {
   }
 
   synArrives(request: SynRequest): void {
-    if (!this.endpoints.synArrives(request)) return TcpFlow.dial(this.#host, request)
-    this.#host.gate?.tookEndpoint(request)
+    const whose = this.endpoints.synArrives(request)
+    if (whose === 'nat') TcpFlow.dial(this.#host, request)
+    else if (whose === 'endpoint') this.#host.gate?.tookEndpoint(request)
   }
 
   datagramArrives(datagram: Datagram): void {

@@ -46,7 +46,11 @@ function keyTo(address: string, port: number): Int32Array {
 /** What becomes of a SYN and of a datagram: who took it, or 'nat'. */
 function syn(address: string, port: number): string {
   const request = { key: keyTo(address, port), refuse: () => log.push('refused') }
-  return endpoints.synArrives(request as unknown as SynRequest) ? log.pop()! : 'nat'
+  const whose = endpoints.synArrives(request as unknown as SynRequest)
+  if (whose === 'nat') return whose
+  const said = log.pop()!
+  expect(whose).toBe(said === 'refused' ? 'refused' : 'endpoint')
+  return said
 }
 function udp(address: string, port: number): string {
   const datagram = { key: keyTo(address, port) } as Datagram
