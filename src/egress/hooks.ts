@@ -81,13 +81,18 @@ export class Hooks {
   readonly #byId = new Map<number, Pending>()
   readonly #deadlines = new Deadlines<Pending>()
   readonly #kept = new Map<string, Kept>()
+  readonly #mostWaiters: number
+  #waiters = 0
   #lastId = 0
 
+  /** `mostWaiters`: those who wait for an answer, all together. */
   constructor(
     asked: HooksAsked,
     ask: (question: HookQuestion) => void,
     withdraw: (id: number) => void,
+    mostWaiters: number = Infinity,
   ) {
+    this.#mostWaiters = mostWaiters
     this.asked = asked
     this.#ask = ask
     this.#withdraw = withdraw
@@ -106,16 +111,20 @@ export class Hooks {
     const kept = this.#keptFor(key, now)
     if (kept !== undefined) return kept
     const pending = this.#pending.get(key) ?? this.#open(key, question, now)
-    if (pending === undefined || pending.waiters.size >= MAX_WAITERS) {
+    const isFull = this.#waiters >= this.#mostWaiters
+    if (pending === undefined || isFull || pending.waiters.size >= MAX_WAITERS) {
       return { action: 'deny', for: 'flow', why: 'too many questions wait for an answer' }
     }
-    if (waiter !== undefined) pending.waiters.add(waiter)
+    if (waiter !== undefined) {
+      pending.waiters.add(waiter)
+      this.#waiters++
+    }
     return undefined
   }
 
   /** Who waited does not any more. */
   leave(key: string, waiter: Waiter): void {
-    this.#pending.get(key)?.waiters.delete(waiter)
+    if (this.#pending.get(key)?.waiters.delete(waiter)) this.#waiters--
   }
 
   #open(key: string, question: Omit<HookQuestion, 'id'>, now: number): Pending | undefined {
@@ -144,6 +153,7 @@ export class Hooks {
   #settle(pending: Pending, verdict: HookVerdict, now: number): void {
     this.#forget(pending)
     const { key, waiters } = pending
+    this.#waiters -= waiters.size
     const isOnce = verdict.for === 'flow'
     const until =
       verdict.for === 'session' ? Infinity : now + (verdict.for === 'flow' ? LATE : verdict.for)

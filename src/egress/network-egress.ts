@@ -23,14 +23,19 @@ export class Egress {
   readonly #gate: EgressGate
 
   constructor(nat: Nat, { policy, hooks: asked }: NetworkEgress) {
-    const hooks =
-      asked &&
-      new Hooks(
-        asked,
-        (question) => this.listener?.asked(question),
-        (id) => this.listener?.withdrawn(id),
-      )
-    this.#gate = nat.guard((host, asker) => new EgressGate(host, asker, policy, hooks))
+    this.#gate = nat.guard((host, asker) => {
+      // Each SYN that waits is one that the stack has half open: others are to have room, too.
+      const mostWaiters = Math.max(1, host.stack.tcp.limits.halfOpen >> 1)
+      const hooks =
+        asked &&
+        new Hooks(
+          asked,
+          (question) => this.listener?.asked(question),
+          (id) => this.listener?.withdrawn(id),
+          mostWaiters,
+        )
+      return new EgressGate(host, asker, policy, hooks)
+    })
   }
 
   setPolicy(policy: Policy): void {

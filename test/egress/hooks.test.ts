@@ -105,3 +105,23 @@ test('at the end all are withdrawn', () => {
   hooks.answer(1, ALLOW, 1)
   expect(heard).toEqual([])
 })
+
+test('those who wait are few, all together, so that others have room', () => {
+  hooks = new Hooks(
+    { flow: true, query: true, timeout: 1000 },
+    () => {},
+    () => {},
+    3,
+  )
+  const none = (): void => {}
+  const first = waiter('first')
+  hooks.ask('x', ABOUT, 0, first)
+  hooks.ask('x', ABOUT, 0, none)
+  hooks.ask('y', ABOUT, 0, none)
+  const ask = (key: string) => hooks.ask(key, ABOUT, 0, waiter('more'))?.why
+  expect(ask('y')).toBe('too many questions wait for an answer')
+  hooks.leave('x', first)
+  expect([ask('y'), ask('y')]).toEqual([undefined, 'too many questions wait for an answer'])
+  hooks.answer(1, ALLOW, 1)
+  expect(ask('y')).toBeUndefined()
+})
