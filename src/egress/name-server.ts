@@ -47,7 +47,7 @@ import {
   wireOf,
   writeMessage,
 } from '../policy/evidence/dns-message.ts'
-import type { Rule } from '../policy/policy.ts'
+import { checkAtPort, type Rule } from '../policy/policy.ts'
 import { QuestionLimits } from '../policy/question-limits.ts'
 import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
@@ -360,6 +360,8 @@ export class NameServer {
       mayHave: (judged) =>
         isUnlisted ? !judged.isHost && !judged.isPrivate : decider.admitAnswer(origin, judged),
       mayUseUdp: (port) => decider.admitsUdp(origin, port),
+      isNameRead: (port) =>
+        isUnlisted ? checkAtPort(port) !== 'none' : decider.readsName(origin, port),
     }
   }
 

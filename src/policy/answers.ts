@@ -6,7 +6,7 @@
  *                  asked for
  *  CNAME, DNAME,   their target is the same name for the policy: it may be asked for as long as the lease holds. One that
  *  SVCB, HTTPS     a rule denies makes the whole answer denied
- *  SVCB, HTTPS     address hints stay when they were leased, `h3` where UDP may be sent
+ *  SVCB, HTTPS     address hints stay when they were leased, `h3` where UDP may be sent, keys of ECH where no name is read
  *  all             the TTL is at most 60 s; names that nobody asked for are left out, the additional section as well
  */
 import { type AddressKey, addressKey, type JudgedAddress, type Surroundings } from './addresses.ts'
@@ -66,6 +66,8 @@ export interface AnswerContext {
   mayHave(address: JudgedAddress): boolean
   /** May UDP be sent to that port of it? */
   mayUseUdp(port: number): boolean
+  /** Is the name of a connection to that port of it read? */
+  isNameRead(port: number): boolean
 }
 
 export interface JudgedAnswer {
@@ -254,6 +256,7 @@ class Judge {
       const revised = reviseService(data, {
         isLeased: (words) => this.#isLeased(words),
         mayUseUdp: (port) => this.#context.mayUseUdp(port),
+        isNameRead: (port) => this.#context.isNameRead(port),
       })
       return revised && withShortTtl({ ...record, data: revised })
     }

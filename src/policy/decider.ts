@@ -210,6 +210,12 @@ export class Decider {
     return this.policy.default === 'allow'
   }
 
+  /** Is the name of a connection to that port read, whatever address it has? */
+  readsName(name: string, port: number): boolean {
+    const placed = this.rulesOf(name).find((each) => isAbout(each, 'tcp', port))
+    return placed !== undefined && checkAt(placed.rule, port) !== 'none'
+  }
+
   /** The first rule about a flow that is for `name`, or for no name. */
   match(to: Destination, name: string | undefined): PlacedRule | undefined {
     const named = name === undefined ? [] : this.rulesOf(name)

@@ -59,6 +59,7 @@ function judgeMessage(
     decider,
     mayHave: (judged) => decider.admitAnswer(origin, judged),
     mayUseUdp: (port) => decider.admitsUdp(origin, port),
+    isNameRead: (port) => decider.readsName(origin, port),
     surroundings,
     leases,
     guest: GUEST,
@@ -273,11 +274,18 @@ describe('HTTPS records', () => {
     return { left: message.answers[0] && [...message.answers[0].data.slice(3)] }
   }
 
+  test('lose the keys of ECH where the name is read (RFC 9848)', () => {
+    const params = [...param(1, ...H2), ...ech]
+    expect(service('a.example', ...params).left).toEqual(param(1, ...H2))
+    expect(service('quic.example', ...params).left).toEqual(params)
+    const elsewhere = [...param(3, 1, 187 + 1), ...ech] // port 444
+    expect(service('a.example', ...elsewhere).left).toEqual(elsewhere)
+    const mandatory = [...param(0, 0, 1, 0, 5), ...params]
+    expect(service('a.example', ...mandatory).left).toEqual([...param(0, 0, 1), ...param(1, ...H2)])
+  })
+
   test('lose h3 where UDP is not allowed', () => {
-    expect(service('a.example', ...param(1, ...H2, ...H3, ...H3_29), ...ech).left).toEqual([
-      ...param(1, ...H2),
-      ...ech,
-    ])
+    expect(service('a.example', ...param(1, ...H2, ...H3, ...H3_29)).left).toEqual(param(1, ...H2))
     const all = [...param(1, ...H3, ...H2), ...ech]
     expect(service('quic.example', ...all).left).toEqual(all)
     // At another port there is no rule.
@@ -288,7 +296,7 @@ describe('HTTPS records', () => {
   })
 
   test('that offer nothing but h3 lose that, or are left out', () => {
-    expect(service('a.example', ...param(1, ...H3), ...ech).left).toEqual(ech)
+    expect(service('a.example', ...param(1, ...H3), ...param(7, 1)).left).toEqual(param(7, 1))
     expect(service('a.example', ...param(1, ...H3), ...param(2)).left).toBeUndefined()
   })
 

@@ -13,17 +13,24 @@ const ALPN = 1
 const NO_DEFAULT_ALPN = 2
 const PORT = 3
 const IPV4HINT = 4
+/** RFC 9848. */
+const ECH = 5
 const IPV6HINT = 6
 const DEFAULT_PORT = 443
 
 export interface Permissions {
   isLeased(words: Int32Array): boolean
   mayUseUdp(port: number): boolean
+  /** Is the name of a connection to that port read? Then it must not be hidden. */
+  isNameRead(port: number): boolean
 }
 
 type Params = Map<number, Uint8Array>
 
-/** The data without hints that were not leased, and without h3 where UDP is not allowed. Undefined when nothing is left. */
+/**
+ * The data without hints that were not leased, without h3 where UDP is not allowed, and without the keys of ECH where the name has to
+ * be read: so clients say it in the clear. Undefined when nothing is left.
+ */
 export function reviseService(data: Uint8Array, permissions: Permissions): Uint8Array | undefined {
   const target = nameIn(data, 2)
   if (target === undefined) return undefined
@@ -32,6 +39,7 @@ export function reviseService(data: Uint8Array, permissions: Permissions): Uint8
   if (params === undefined) return undefined
   reviseHint(params, IPV4HINT, 4, permissions)
   reviseHint(params, IPV6HINT, 16, permissions)
+  if (permissions.isNameRead(portOf(params))) remove(params, ECH)
   if (!permissions.mayUseUdp(portOf(params)) && !withoutHttp3(params)) return undefined
   return withParams(data.subarray(0, paramsAt), params)
 }
