@@ -16,8 +16,10 @@ export const CD = 0x0010
 const OPCODE = 0x7800
 
 export const NO_ERROR = 0
+export const FORMAT_ERROR = 1
 export const SERVER_FAILURE = 2
 export const NAME_ERROR = 3
+export const NOT_IMPLEMENTED = 4
 export const REFUSED = 5
 
 export const A = 1
@@ -33,7 +35,7 @@ export const OPT = 41
 export const SVCB = 64
 export const HTTPS = 65
 const IXFR = 251
-const ANY = 255
+export const ANY = 255
 export const IN = 1
 
 const HEADER_LEN = 12
@@ -301,34 +303,59 @@ export interface ExtendedError {
 }
 
 const EXTENDED_ERROR = 15
+/** OPT without options; and what stands before the text of an extended error. */
+const OPTION_LEN = 11
+const EXTENDED_LEN = 6
 /** What we say that fits here. */
 const OWN_UDP_LEN = 1232
 
 /**
  * Writes a message. `edns` decides whether it has an OPT record, `error` goes into that. Names that stood before are shortened
- * to a pointer. Of a message that is longer than `most` there is only the question, with TC (RFC 2181 §9).
+ * to a pointer. Of a message that is longer than `most` as many records stay as there is room for, with TC (RFC 2181 §9).
  */
 export function writeMessage(message: Message, most: number, error?: ExtendedError): Uint8Array {
-  const whole = new Writer().write(message, error)
-  if (whole.length <= most) return whole
-  const { id, flags, question, edns } = message
-  const cut = { id, flags: flags | TC, question, answers: [], authority: [] }
-  return new Writer().write(edns === undefined ? cut : { ...cut, edns }, undefined)
+  return new Writer().write(message, most, error)
 }
 
 class Writer {
   #octets: number[] = []
   readonly #places = new Map<string, number>()
 
-  write({ id, flags, question, answers, authority, edns }: Message, error?: ExtendedError) {
-    const counts = [1, answers.length, authority.length, edns === undefined ? 0 : 1]
-    for (const word of [id, flags, ...counts]) this.#u16(word)
+  write(message: Message, most: number, error: ExtendedError | undefined): Uint8Array {
+    const { id, flags, question, answers, authority, edns } = message
+    for (const word of [id, flags, 1, 0, 0, edns === undefined ? 0 : 1]) this.#u16(word)
     this.#name(question.wire)
     this.#u16(question.type)
     this.#u16(question.class)
-    for (const record of [...answers, ...authority]) this.#record(record)
-    if (edns !== undefined) this.#option(edns, error)
+    const room = most - (edns === undefined ? 0 : OPTION_LEN)
+    const answered = this.#records(answers, room)
+    const isCut = answered < answers.length
+    const stated = isCut ? 0 : this.#records(authority, room)
+    for (const [i, word] of [answered, stated].entries()) this.#set(6 + 2 * i, word)
+    if (isCut || stated < authority.length) this.#set(2, flags | TC)
+    if (edns !== undefined) {
+      const isRoomy =
+        this.#octets.length + OPTION_LEN + EXTENDED_LEN + (error?.text.length ?? 0) <= most
+      this.#option(edns, isRoomy ? error : undefined)
+    }
     return Uint8Array.from(this.#octets)
+  }
+
+  /** As many as there is room for; returns how many. */
+  #records(records: readonly ResourceRecord[], room: number): number {
+    for (const [i, record] of records.entries()) {
+      const { length } = this.#octets
+      this.#record(record)
+      if (this.#octets.length <= room) continue
+      this.#octets.length = length
+      return i
+    }
+    return records.length
+  }
+
+  #set(at: number, word: number): void {
+    this.#octets[at] = word >>> 8
+    this.#octets[at + 1] = word & 0xff
   }
 
   #record({ wire, type, class: of, ttl, data }: ResourceRecord): void {
