@@ -105,6 +105,11 @@ export class GuestStream {
     })
   }
 
+  /** Nothing that it asked has still to be answered. */
+  get isIdle(): boolean {
+    return this.#pending === 0
+  }
+
   #finish(): void {
     if (this.#isEnding && this.#pending === 0) this.#stream?.finish()
   }

@@ -33,11 +33,15 @@ import type { DecidedBy } from '../policy/decisions.ts'
 import {
   A,
   AAAA,
+  ANY,
+  type ExtendedError,
+  FORMAT_ERROR,
   HTTPS,
   IN,
   isPlain,
   type Message,
   NO_ERROR,
+  NOT_IMPLEMENTED,
   QR,
   RD,
   readMessage,
@@ -53,6 +57,7 @@ import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
 import * as address from '../stack/wire/address.ts'
+import * as dns from '../stack/wire/dns.ts'
 import { randomWord } from '../sys/random.ts'
 import { GuestStream, ServerStream } from './dns-over-tcp.ts'
 import type { EgressGate } from './gate.ts'
@@ -87,6 +92,7 @@ export class NameServer {
   readonly #at: number
   /** Questions over UDP that are under way, by who has asked and what. */
   readonly #asked = new Map<string, Asked | undefined>()
+  /** The one whose last question is longest ago first. */
   readonly #streams = new Set<GuestStream>()
   /** … and until when they may take. */
   readonly #waiting = new Map<ServerStream, number>()
@@ -139,7 +145,7 @@ export class NameServer {
 
   /** A connection of the guest. */
   open(request: SynRequest): void {
-    if (this.#streams.size >= MAX_STREAMS) return request.refuse()
+    if (this.#streams.size >= MAX_STREAMS) this.#makeRoom()
     const sender = senderOf(request.key, request.neighbour)
     const stream: GuestStream = new GuestStream(
       this.#host,
@@ -147,6 +153,8 @@ export class NameServer {
       (octets, reply) => {
         const message = readMessage(octets, 0, octets.length)
         if (message === undefined || (message.flags & QR) !== 0) return stream.close()
+        this.#streams.delete(stream)
+        this.#streams.add(stream)
         this.#decide({ message, sender, key: request.key, isOverTcp: true, reply }, MAX_TCP_LEN)
       },
       () => this.#streams.delete(stream),
@@ -154,37 +162,50 @@ export class NameServer {
     this.#streams.add(stream)
   }
 
+  /** The connection goes whose last question is longest ago, and answered. */
+  #makeRoom(): void {
+    const streams = [...this.#streams]
+    const stream = streams.find(({ isIdle }) => isIdle) ?? streams[0]!
+    this.#streams.delete(stream)
+    stream.close()
+  }
+
   // --- the decision ---
 
   #decide(question: GuestQuestion, most: number, onAsked?: (asked: Asked) => void): void {
     const { decider, leases, isObserved } = this.#gate
     const { message, sender } = question
-    const { name } = message.question
+    const { wire } = message.question
+    // What no policy can name is asked for where nothing is denied that is not named.
+    const isNamed = message.question.name !== undefined
+    const name = message.question.name ?? showName(wire).toLowerCase()
     const { now } = this.#host.reactor
-    if (name === undefined || !isPlain(message.question)) {
-      return this.#refuse(question, most, 'malformed', undefined, 'no policy can name it')
-    }
     const { action, rule } = decider.admitQuestion(name)
-    if (action === 'allow') {
+    if (action === 'allow' && (isNamed || isObserved || decider.policy.default === 'allow')) {
       const limit = rule && this.#limits.check(decider.policy, sender.guest, rule, name, now)
-      if (limit === undefined) return this.#forward(question, most, name, name, rule, onAsked)
+      if (limit === undefined) return this.#forward(question, most, name, rule, onAsked)
       if (!isObserved) return this.#refuse(question, most, 'limit', rule, limit)
       this.#record(question, 'deny', 'limit', rule, limit)
-      return this.#forward(question, most, name, name, rule, onAsked)
+      return this.#forward(question, most, name, rule, onAsked)
     }
-    if (rule === undefined) {
+    const denying = action === 'deny' ? rule : undefined
+    if (denying === undefined) {
       const origin = leases.originOf(sender.guest, name, now)
       if (origin !== undefined && this.#isAllowed(sender, origin)) {
-        return this.#forward(question, most, name, origin, undefined, onAsked)
+        return this.#forward(question, most, origin, undefined, onAsked)
       }
       if (this.#gate.hookedNames.has(sender.guest, name, now)) {
-        return this.#forward(question, most, name, name, undefined, onAsked)
+        return this.#forward(question, most, name, undefined, onAsked)
       }
-      if (this.#gate.hooks !== undefined && !isObserved) return this.#askAbout(question, most, name)
+      if (isNamed && this.#gate.hooks !== undefined && !isObserved) {
+        return this.#askAbout(question, most, name)
+      }
     }
-    if (!isObserved) return this.#refuse(question, most, rule ? 'rule' : 'default', rule, rule?.why)
-    this.#record(question, 'deny', rule ? 'rule' : 'default', rule, rule?.why)
-    this.#forward(question, most, name, name, rule, onAsked)
+    const by = denying !== undefined ? 'rule' : isNamed ? 'default' : 'malformed'
+    const why = isNamed ? denying?.why : 'no policy can name it'
+    if (!isObserved) return this.#refuse(question, most, by, denying, why)
+    this.#record(question, 'deny', by, denying, why)
+    this.#forward(question, most, name, denying, onAsked)
   }
 
   /** May the name still be asked for? */
@@ -245,7 +266,7 @@ export class NameServer {
       const least = 1000 * this.#gate.decider.policy.leaseMin
       this.#gate.hookedNames.allow(sender.guest, name, now + Math.max(until, least))
       this.#record(question, 'allow', 'hook', undefined, verdict.why)
-      this.#ask(question, most, name, name)
+      this.#ask(question, most, name)
     }
     const asked = { kind: 'query', guest: sender.address, name } as const
     const verdict = hooks.ask(key, asked, this.#host.reactor.now, decide)
@@ -267,30 +288,34 @@ export class NameServer {
   #forward(
     question: GuestQuestion,
     most: number,
-    name: string,
     origin: string,
     rule: Rule | undefined,
     onAsked?: (asked: Asked) => void,
   ): void {
     const isDenied = rule?.action === 'deny'
     if (!isDenied) this.#record(question, 'allow', rule ? 'rule' : 'default', rule, rule?.why)
-    this.#ask(question, most, name, origin, onAsked)
+    this.#ask(question, most, origin, onAsked)
   }
 
   #ask(
     question: GuestQuestion,
     most: number,
-    name: string,
     origin: string,
     onAsked?: (asked: Asked) => void,
   ): void {
-    this.#query(question.key, question.message, name, question.isOverTcp, onAsked, (answer) => {
-      if (answer === undefined) {
-        return question.reply(writeMessage(emptyAnswer(question.message, SERVER_FAILURE), most))
-      }
-      const judged = judgeAnswer(question.message, answer, this.#context(question.sender, origin))
+    const { message, sender, key, isOverTcp } = question
+    const reply = (answer: Message, error?: ExtendedError): void =>
+      question.reply(writeMessage(answer, most, error))
+    if (!isPlain(message.question)) {
+      // All types at once: none is an answer (RFC 8482 §4.1). The name is there, so it is not denied.
+      const isAny = message.question.type === ANY && message.question.class === IN
+      return reply(emptyAnswer(message, isAny ? NO_ERROR : NOT_IMPLEMENTED))
+    }
+    this.#query(key, message, isOverTcp, onAsked, (answer) => {
+      if (answer === undefined) return reply(emptyAnswer(message, SERVER_FAILURE))
+      const judged = judgeAnswer(message, answer, this.#context(sender, origin))
       this.#recordAnswer(question, origin, judged)
-      question.reply(writeMessage(judged.message, most, judged.error))
+      reply(judged.message, judged.error)
     })
   }
 
@@ -298,35 +323,39 @@ export class NameServer {
   #query(
     key: Int32Array,
     message: Message,
-    name: string,
     isOverTcp: boolean,
     onAsked: ((asked: Asked) => void) | undefined,
     onAnswer: (answer: Message | undefined) => void,
   ): void {
     const { arena, resolvers } = this.#host
-    const query = writeMessage(upstreamQuery(message, name, randomWord() & 0xffff), MAX_QUESTION)
-    let answer: Message | undefined
-    let answering: Server | undefined
-    const asker: Asker = {
-      answered: (at, len, server) => {
-        answer = readMessage(arena.bytes, at, at + len)
-        answering = server
-      },
-      closed: (_end: FlowEnd) => {
-        const isCut = answer !== undefined && (answer.flags & TC) !== 0
-        if (!isCut || !isOverTcp) return onAnswer(answer)
-        const servers = resolvers.servers()
-        this.#queryByTcp(
-          answering === undefined
-            ? servers
-            : [answering, ...servers.filter((s) => s !== answering)],
-          query,
-          onAnswer,
-        )
-      },
+    const ask = ({ edns, ...plain }: Message, isPlainDns: boolean): void => {
+      const query = writeMessage(
+        edns === undefined || isPlainDns ? plain : { ...plain, edns },
+        MAX_QUESTION,
+      )
+      let answer: Message | undefined
+      let answering: Server | undefined
+      let isRefused = false
+      const asker: Asker = {
+        answered: (at, len, server) => {
+          answer = readMessage(arena.bytes, at, at + len)
+          answering = server
+          isRefused = dns.rcode(arena.view, at) === FORMAT_ERROR
+        },
+        closed: (_end: FlowEnd) => {
+          // A server that does not know EDNS (RFC 6891 §7).
+          if (isRefused && !isPlainDns) return ask(plain, true)
+          const isCut = answer !== undefined && (answer.flags & TC) !== 0
+          if (!isCut || !isOverTcp) return onAnswer(answer)
+          const others = resolvers.servers().filter((server) => server !== answering)
+          const servers = answering === undefined ? others : [answering, ...others]
+          this.#queryByTcp(servers, query, onAnswer)
+        },
+      }
+      const asked = this.#asker.ask(key, query, asker)
+      onAsked?.(asked)
     }
-    const asked = this.#asker.ask(key, query, asker)
-    onAsked?.(asked)
+    ask(upstreamQuery(message, randomWord() & 0xffff), false)
   }
 
   /** One server after another, until one answers. */
@@ -404,7 +433,7 @@ export class NameServer {
     for (const type of [A, AAAA]) {
       const question = { wire: wireOf(name), name, type, class: IN }
       const message: Message = { id: 0, flags: RD, question, answers: [], authority: [] }
-      this.#query(key, message, name, true, undefined, (answer) => {
+      this.#query(key, message, true, undefined, (answer) => {
         if (answer !== undefined) {
           const judged = judgeAnswer(message, answer, this.#context(sender, name))
           found.push(...judged.addresses)

@@ -25,7 +25,6 @@ import {
   NAME_ERROR,
   NO_ERROR,
   nameIn,
-  nameOf,
   QR,
   RA,
   RD,
@@ -34,6 +33,7 @@ import {
   rcodeOf,
   SOA,
   SVCB,
+  showName,
   TC,
   wireOf,
 } from './evidence/dns-message.ts'
@@ -115,20 +115,20 @@ export function emptyAnswer({ id, flags, question, edns }: Message, rcode: numbe
 }
 
 /** The question that a server is asked: nothing in it is the container's but the name, the type and two bits. */
-export function upstreamQuery(
-  { flags, question, edns }: Message,
-  name: string,
-  id: number,
-): Message {
+export function upstreamQuery({ flags, question, edns }: Message, id: number): Message {
+  const { name, wire } = question
   return {
     id,
     flags: flags & (RD | CD | AD),
-    question: { ...question, wire: wireOf(name) },
+    question: { ...question, wire: name === undefined ? wire.map(lowerCase) : wireOf(name) },
     answers: [],
     authority: [],
     edns: { udpLen: 0, isDnssecOk: edns?.isDnssecOk ?? false },
   }
 }
+
+/** Of ASCII. Lengths of labels are below. */
+const lowerCase = (octet: number): number => (octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet)
 
 /** An answer with one made-up address. */
 export function syntheticAnswer(query: Message, addr: number): Message {
@@ -163,7 +163,7 @@ class Judge {
     this.#query = query
     this.#answer = answer
     this.#context = context
-    this.#names = new Set([query.question.name ?? ''])
+    this.#names = new Set([textOf(query.question.wire)])
   }
 
   judge(): JudgedAnswer {
@@ -222,23 +222,25 @@ class Judge {
   }
 
   /** Is the record about a name that this answer is about? Of DNAME it is about one above (RFC 6672 §2.2). */
-  #isAsked({ name, type }: ResourceRecord): boolean {
-    if (name === undefined) return false
+  #isAsked({ wire, type }: ResourceRecord): boolean {
+    const name = textOf(wire)
     if (type !== DNAME) return this.#names.has(name)
     return [...this.#names].some((asked) => asked.endsWith(`.${name}`))
   }
 
   /** The names that whoever asked goes on with. */
   #targetsOf(record: ResourceRecord): string[] {
-    const { name, type, data } = record
+    const { type, data } = record
     if (!this.#isAsked(record)) return []
     const at = type === SVCB || type === HTTPS ? 2 : type === CNAME || type === DNAME ? 0 : -1
     const wire = at < 0 ? undefined : nameIn(data, at)
-    const target = wire && nameOf(wire)
-    if (target === undefined) return []
+    // The root: of SVCB that is the name itself (RFC 9460 §2.5).
+    if (wire === undefined || wire.length === 1) return []
+    const target = textOf(wire)
     if (type !== DNAME) return [target]
+    const name = textOf(record.wire)
     const below = [...this.#names].filter((asked) => asked.endsWith(`.${name}`))
-    return below.map((asked) => asked.slice(0, -name!.length) + target)
+    return below.map((asked) => asked.slice(0, -name.length) + target)
   }
 
   #until(ttl: number): number {
@@ -286,6 +288,9 @@ class Judge {
     return addressKey(this.#context.surroundings.judge(words).words)
   }
 }
+
+/** The name as text, canonical where it has such a form; also of those that no policy can name, such as 0/25.2.0.192.in-addr.arpa. */
+const textOf = (wire: Uint8Array): string => showName(wire).toLowerCase()
 
 function wordsOf({ type, data }: ResourceRecord): Int32Array | undefined {
   const view = new DataView(data.buffer, data.byteOffset, data.length)

@@ -8,7 +8,12 @@ import type { Host } from '../../src/nat/host.ts'
 import type { Server } from '../../src/nat/resolvers.ts'
 import type { Decided } from '../../src/policy/decisions.ts'
 import { definePolicy } from '../../src/policy/define.ts'
-import { type Message, readMessage, writeMessage } from '../../src/policy/evidence/dns-message.ts'
+import {
+  type Message,
+  readMessage,
+  showName,
+  writeMessage,
+} from '../../src/policy/evidence/dns-message.ts'
 import type { PolicyInput } from '../../src/policy/policy.ts'
 import type { Datagram } from '../../src/stack/stack.ts'
 import type { SynRequest } from '../../src/stack/tcp/tcp.ts'
@@ -17,9 +22,17 @@ import { answer, query, show } from '../policy/evidence/dns-messages.ts'
 
 type OnEnd = (answer: Uint8Array | undefined) => void
 
-/** Name servers over TCP. */
+/** A container's connection to the name server. */
+interface TcpClient {
+  isIdle: boolean
+  isClosed: boolean
+  ask(octets: Uint8Array): void
+}
+
+/** Name servers over TCP, and who asks so. */
 const overTcp = vi.hoisted(() => ({
   serve: (_port: number, _question: Uint8Array, onEnd: OnEnd): void => onEnd(undefined),
+  clients: [] as TcpClient[],
 }))
 vi.mock('../../src/egress/dns-over-tcp.ts', async (original) => ({
   ...(await original<object>()),
@@ -31,6 +44,32 @@ vi.mock('../../src/egress/dns-over-tcp.ts', async (original) => ({
     }
     close(): void {
       this.onEnd(undefined)
+    }
+  },
+  GuestStream: class implements TcpClient {
+    isIdle = true
+    isClosed = false
+    readonly onMessage: (octets: Uint8Array, reply: () => void) => void
+    readonly onClosed: () => void
+    constructor(
+      _host: Host,
+      _request: SynRequest,
+      onMessage: (octets: Uint8Array, reply: () => void) => void,
+      onClosed: () => void,
+    ) {
+      this.onMessage = onMessage
+      this.onClosed = onClosed
+      overTcp.clients.push(this)
+    }
+    ask(octets: Uint8Array): void {
+      this.isIdle = false
+      this.onMessage(octets, () => {
+        this.isIdle = true
+      })
+    }
+    close(): void {
+      this.isClosed = true
+      this.onClosed()
     }
   },
 }))
@@ -59,6 +98,8 @@ class Bed {
   readonly held: (() => void)[] = []
   isHeld = false
   readonly told: Uint8Array[] = []
+  /** Name servers do not know EDNS. */
+  isOld = false
   /** Answers are cut, and over TCP they would not be. */
   isCut = false
   readonly servers = [53, 54, 55].map((port) => ({ port })) as Server[]
@@ -125,11 +166,14 @@ class Bed {
     closed: (end: string) => void,
   ): void {
     const asked = readMessage(octets, 0, octets.length)!
-    const { name, type } = asked.question
-    this.upstream.push(`${name} ${type}`)
+    const { wire, type } = asked.question
+    const name = showName(wire)
+    this.upstream.push(`${name} ${type}${asked.edns === undefined ? ' plain' : ''}`)
     const tell = (): void => {
-      const records = type === 1 ? (this.zone.get(name!) ?? []) : []
-      const whole = answer(asked, records)
+      const own = this.zone.get(name) ?? []
+      const records = type === 28 ? [] : own
+      const isWrong = this.isOld && asked.edns !== undefined
+      const whole = isWrong ? answer(asked, [], 1) : answer(asked, records)
       const flags = whole.flags | (this.isCut ? 0x0200 : 0)
       const told = writeMessage({ ...whole, flags }, 4096)
       const at = this.#bytes.length - 4096
@@ -144,6 +188,10 @@ class Bed {
   /** The container's question; what it was told. */
   lookUp(name: string, guest = 1, type = 'A'): Message | undefined {
     const octets = writeMessage({ ...query(name, type), id: ++this.#id & 0xffff }, 4096)
+    return this.ask(octets, guest)
+  }
+
+  ask(octets: Uint8Array, guest = 1): Message | undefined {
     const at = this.#bytes.length - 8192
     this.#bytes.set(octets, at)
     const before = this.told.length
@@ -543,4 +591,82 @@ test('a pool that dials ten minutes after its lookup gets there, and not much la
   expect(second.outcome).toBe('dialled')
   for (const { passage } of [syn, second]) passage!.closed(0, 0)
   expect(bed.syn('1.1.1.1', 5432).outcome).toBe('refused')
+})
+
+describe('the name server', () => {
+  const ALLOW_A: PolicyInput = { rules: [{ action: 'allow', name: ['a.example', '*.a.example'] }] }
+  const rcodeOf = (message: Message | undefined): number | undefined =>
+    message && message.flags & 15
+
+  test('asks without EDNS who does not know it (RFC 6891 §7)', () => {
+    const bed = new Bed(ALLOW_A)
+    bed.isOld = true
+    bed.zone.set('a.example', ['a.example 60 A 1.1.1.1'])
+    expect(bed.addressesOf('a.example')).toEqual(['1.1.1.1'])
+    expect(bed.upstream).toEqual(['a.example 1', 'a.example 1 plain'])
+    bed.zone.clear()
+    expect(rcodeOf(bed.lookUp('a.example'))).toBe(0)
+  })
+
+  describe('answers about names that no policy can name', () => {
+    const printer = 'My+Printer._ipp._tcp.a.example'
+    test.each<[string, PolicyInput, boolean]>([
+      ['where the default is allow', { default: 'allow' }, true],
+      ['where it is only observed', { mode: 'observe' }, true],
+      [
+        'not where a rule denies what is around them',
+        { default: 'allow', rules: [{ action: 'deny', name: '*.a.example' }] },
+        false,
+      ],
+      ['not where rules say what is allowed', ALLOW_A, false],
+    ])('%s', (_, policy, isAsked) => {
+      const bed = new Bed(policy)
+      bed.zone.set(printer.toLowerCase(), [`${printer.toLowerCase()} 60 A 1.1.1.1`])
+      const told = bed.lookUp(printer)
+      expect([rcodeOf(told), told?.answers.length]).toEqual(isAsked ? [0, 1] : [3, 0])
+      expect(bed.upstream).toHaveLength(isAsked ? 1 : 0)
+    })
+  })
+
+  test('says nothing of all types, or of types that it cannot ask for, and not that the name is not there', () => {
+    const bed = new Bed(ALLOW_A)
+    const ask = (name: string, type: number): number | undefined => {
+      const asked = query(name)
+      return rcodeOf(
+        bed.ask(writeMessage({ ...asked, question: { ...asked.question, type } }, 512)),
+      )
+    }
+    expect([ask('a.example', 255), ask('a.example', 252), ask('b.example', 255)]).toEqual([0, 4, 3])
+    expect(bed.upstream).toEqual([])
+  })
+
+  test('has room for another connection: who has nothing to wait for goes', () => {
+    const bed = new Bed(ALLOW_A)
+    overTcp.clients = []
+    bed.isHeld = true
+    const open = (): TcpClient => {
+      bed.gate.openDns({ key: keyOf('10.0.2.3', 53, 6000), neighbour: neighbour(1) } as SynRequest)
+      return overTcp.clients.at(-1)!
+    }
+    const clients = Array.from({ length: 64 }, open)
+    const question = writeMessage(query('a.example'), 512)
+    for (const i of [0, 2]) clients[i]!.ask(question)
+    for (let i = 0; i < 2; i++) open()
+    const closed = clients.flatMap(({ isClosed }, i) => (isClosed ? [i] : []))
+    expect(closed).toEqual([1, 3])
+  })
+
+  test('leaves SRV and MX targets to rules of their own', () => {
+    const bed = new Bed(ALLOW_A)
+    bed.zone.set('mail.b.example', ['mail.b.example 60 A 1.1.1.1'])
+    bed.zone.set('a.example', ['a.example 60 MX mail.b.example'])
+    const before = bed.lookUp('a.example', 1, 'MX')
+    expect(rcodeOf(before)).toBe(0)
+    expect(rcodeOf(bed.lookUp('mail.b.example'))).toBe(3)
+    expect(bed.syn('1.1.1.1', 25).outcome).toBe('refused')
+    const rules = [{ action: 'allow', name: ['a.example', 'mail.b.example'] }] as const
+    bed.gate.setPolicy(definePolicy({ rules }))
+    expect(bed.addressesOf('mail.b.example')).toEqual(['1.1.1.1'])
+    expect(bed.syn('1.1.1.1', 25).outcome).toBe('dialled')
+  })
 })

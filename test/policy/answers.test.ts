@@ -248,6 +248,17 @@ describe('a name that the answer leads to', () => {
   })
 })
 
+test('owners that no policy can name stay where the names lead to them (RFC 2317 §4)', () => {
+  const [own, owner] = ['5.2.0.192.in-addr.arpa', '5.0/25.2.0.192.in-addr.arpa']
+  const records = [`${own} 30 CNAME ${owner}`, `${owner} 30 TXT host.example`]
+  const policy: PolicyInput = { rules: [{ action: 'allow', name: own }] }
+  expect(judge(own, records, { policy, type: 'TXT' }).message.answers).toHaveLength(2)
+  expect(leases.originOf(GUEST, owner, 1)).toBe(own)
+  const deny = { action: 'deny', name: '*.0.192.in-addr.arpa' } as const
+  const first: PolicyInput = { rules: [{ action: 'allow', name: own }, deny] }
+  expect(judge(own, records, { policy: first, type: 'TXT' }).deniedBy?.name).toBe(owner)
+})
+
 describe('HTTPS records', () => {
   const u16 = (value: number): number[] => [value >> 8, value & 255]
   const param = (key: number, ...value: number[]): number[] => [
@@ -395,7 +406,7 @@ describe('made up is', () => {
       flags: 0x01ff,
       question: { ...query('x').question, wire: Uint8Array.of(1, 88, 0) },
     }
-    expect(upstreamQuery(odd, 'x', 9)).toEqual({
+    expect(upstreamQuery(odd, 9)).toEqual({
       id: 9,
       flags: 0x0130,
       question: { wire: Uint8Array.of(1, 120, 0), name: 'x', type: 1, class: 1 },
@@ -403,6 +414,13 @@ describe('made up is', () => {
       authority: [],
       edns: { udpLen: 0, isDnssecOk: false },
     })
+  })
+
+  test('a question with a name that no policy can name, in lower case', () => {
+    const wire = Uint8Array.from([4, 77, 121, 32, 80, 1, 88, 0]) // My P.X
+    const { question } = query('x')
+    const asked = { ...query('x'), question: { ...question, wire, name: undefined } }
+    expect(showName(upstreamQuery(asked, 9).question.wire)).toBe('my\\032p.x')
   })
 
   test('an address', () => {
