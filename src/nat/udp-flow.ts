@@ -91,15 +91,17 @@ export class UdpFlows {
   /** A datagram of the guest goes to the host that it means. */
   receive(datagram: Datagram): void {
     const host = this.#host
-    const where = translate(host, datagram.key, this.#to)
-    if (where === 'refused' || where === 'prohibited') {
-      const reason = where === 'refused' ? 'port-unreachable' : 'prohibited'
-      return host.stack.refuseDatagram(datagram, reason, host.reactor.now)
-    }
     const known = this.#flows.get(nameOf(datagram.key))
     const destinations = host.gate && (known?.destinations ?? new Destinations('udp'))
     if (destinations !== undefined && !destinations.admits(host.gate!, datagram)) {
       return void host.stack.counters.drop.egressDenied++
+    }
+    const where = translate(host, datagram.key, this.#to)
+    if (where === 'refused' || where === 'prohibited') {
+      const reason = where === 'refused' ? 'port-unreachable' : 'prohibited'
+      host.stack.refuseDatagram(datagram, reason, host.reactor.now)
+      if (known === undefined) destinations?.close()
+      return
     }
     const flow = known ?? this.#open(datagram)
     if (flow === undefined) return destinations?.close()

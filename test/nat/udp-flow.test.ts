@@ -1,6 +1,7 @@
 /** How long a UDP port of the guest is one of the host's, and what is counted of it. Nothing is sent here. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FlowJournal } from '../../src/nat/flow-journal.ts'
+import type { Gate, Passage } from '../../src/nat/gate.ts'
 import type { Host } from '../../src/nat/host.ts'
 import { Reactor } from '../../src/nat/reactor.ts'
 import { UdpBurst } from '../../src/nat/udp-burst.ts'
@@ -14,6 +15,8 @@ const OUTSIDE = 0xc0000207 | 0
 const SECOND = 1000
 
 let reactor: Reactor
+let theHost: { gate: Gate | undefined }
+let refused: number
 let flows: UdpFlows
 let ended: string[]
 let counters: { udpOpened: number; udpClosed: number; udpEvicted: number }
@@ -37,7 +40,11 @@ beforeEach(() => {
       limits: { datagramFlows: 4 },
     },
     errors: { send() {}, tell: () => false },
+    gate: undefined as Gate | undefined,
+    stack: { counters: { drop: { egressDenied: 0 } }, refuseDatagram: () => refused++ },
   }
+  theHost = host
+  refused = 0
   flows = new UdpFlows(host as unknown as Host, new UdpBurst(arena))
 })
 
@@ -47,9 +54,9 @@ afterEach(() => {
 })
 
 /** The guest sends from its `port` to that one outside. */
-function send(port: number, to: number): void {
+function send(port: number, to: number, host = OUTSIDE): void {
   const datagram = new Datagram()
-  key4(datagram.key, GUEST, port, OUTSIDE, to)
+  key4(datagram.key, GUEST, port, host, to)
   flows.receive(datagram)
 }
 
@@ -111,4 +118,18 @@ test('65,535 ports are as many flows, of which as many live as there may be (the
   expect(ended.length).toBe(65_531)
   pass(300 * SECOND)
   expect([counters.udpClosed, flows.deadline()]).toEqual([65_535, Infinity])
+})
+
+test('a gate is asked about the gateway as well, though nobody is there', () => {
+  const asked: number[] = []
+  let closed = 0
+  const passage = { revoke: undefined, closed: () => closed++ } as unknown as Passage
+  const admit = (_protocol: string, { key }: Datagram): Passage | undefined => {
+    asked.push(key[8]! & 0xffff)
+    return asked.length === 1 ? undefined : passage
+  }
+  theHost.gate = { admit } as unknown as Gate
+  for (let i = 0; i < 2; i++) send(1, 9000 + i, 0x0a000202)
+  expect([asked, refused, closed]).toEqual([[9000, 9001], 1, 1])
+  expect(counters.udpOpened).toBe(0)
 })
