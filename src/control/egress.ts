@@ -2,10 +2,13 @@
  * --policy and --decisions: a policy from a file, which SIGHUP reads again, and a record of what was decided, one JSON object a
  * line, which SIGHUP opens again (logrotate(8) has moved it).
  *
+ * Nobody waits for who reads the record: what cannot be written now waits, and decisions stay where they come from meanwhile, where
+ * what is denied again and again is one, and what is allowed too often is counted (policy/decisions.ts).
+ *
  * With a policy that only observes, the rules that would have allowed what it saw are said at the end.
  */
 
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, writeSync } from 'node:fs'
 import type { Network } from '../engine/types.ts'
 import type { Decision } from '../policy/decisions.ts'
 import { parsePolicy } from '../policy/define.ts'
@@ -16,6 +19,9 @@ import type { Log } from './log.ts'
 
 /** Ours, in ms: how often decisions are fetched. What is denied again and again meanwhile is one line. */
 const INTERVAL = 250
+/** Ours, in ms: how soon it is tried again when a reader was slow. */
+const SOON = 10
+const LF = 10
 /** Who may read the record. */
 const MODE = 0o600
 /** Ours: decisions that are kept for the rules at the end. */
@@ -54,6 +60,12 @@ export class EgressWatch {
   readonly #onHangUp = (): void => this.#reload()
   #isObserving: boolean
   #fd = -1
+  /** Lines that are being written, and how far. */
+  #lines: Buffer = Buffer.alloc(0)
+  #written = 0
+  #soon: NodeJS.Timeout | undefined
+  /** It was said that they cannot be written. */
+  #isFailing = false
 
   /** Throws when the record cannot be opened. */
   constructor(network: Network, log: Log, settings: EgressSettings, policy: Policy) {
@@ -70,9 +82,10 @@ export class EgressWatch {
   #open(): number {
     const { decisions } = this.#settings
     if (decisions === undefined) return -1
-    if (decisions === '-') return 1
+    if (decisions === '-') return openStdout()
     try {
-      return openSync(decisions, 'a', MODE)
+      const { O_WRONLY, O_CREAT, O_APPEND, O_NONBLOCK } = constants
+      return openSync(decisions, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, MODE)
     } catch (error) {
       const message = `cannot record decisions in ${decisions}: ${strerror(error)}`
       throw new Error(message, { cause: error })
@@ -94,26 +107,66 @@ export class EgressWatch {
       const fd = this.#open()
       if (this.#fd > 2) closeSync(this.#fd)
       this.#fd = fd
+      this.#startLine()
+      this.#write()
     } catch (error) {
       this.#log.say('error', (error as Error).message)
     }
   }
 
   #write(): void {
+    if (!this.#flush()) return
+    const decisions = this.#fetch()
+    if (decisions.length === 0 || this.#fd < 0) return
+    this.#lines = Buffer.from(decisions.map(lineOf).join(''))
+    this.#written = 0
+    this.#flush()
+  }
+
+  #fetch(): readonly Decision[] {
     const decisions = this.#network.decisions()
-    if (decisions.length === 0) return
     if (this.#isObserving && this.#observed.length < MAX_OBSERVED) {
       this.#observed.push(...decisions)
     }
-    if (this.#fd < 0) return
+    return decisions
+  }
+
+  /** False when not all could be written. */
+  #flush(): boolean {
     try {
-      let rest = Buffer.from(decisions.map(lineOf).join(''))
-      while (rest.length > 0) rest = rest.subarray(writeSync(this.#fd, rest))
+      while (this.#written < this.#lines.length) {
+        this.#written += writeSync(this.#fd, this.#lines, this.#written)
+      }
     } catch (error) {
-      this.#log.say('error', `cannot record decisions: ${strerror(error)}`)
-      if (this.#fd > 2) closeSync(this.#fd)
-      this.#fd = -1
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') this.#writeSoon()
+      else if (!this.#isFailing) {
+        this.#isFailing = true
+        this.#log.say('error', `cannot record decisions: ${strerror(error)}; they wait`)
+      }
+      return false
     }
+    if (this.#isFailing) this.#log.say('info', 'decisions are recorded again')
+    this.#isFailing = false
+    return true
+  }
+
+  #writeSoon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined
+      this.#write()
+    }, SOON)
+  }
+
+  /** Another file does not begin with half a line. */
+  #startLine(): void {
+    const isWithin = this.#written > 0 && this.#lines[this.#written - 1] !== LF
+    if (isWithin) this.#written = this.#lines.indexOf(LF, this.#written) + 1
+  }
+
+  #sayLost(): void {
+    const waiting = this.#lines.subarray(this.#written).filter((octet) => octet === LF).length
+    const lost = this.#fetch().reduce((sum, { count }) => sum + count, waiting)
+    if (lost > 0) this.#log.say('error', `${lost} decisions were not recorded`)
   }
 
   /** Writes what is left. */
@@ -121,12 +174,25 @@ export class EgressWatch {
     clearInterval(this.#timer)
     process.off('SIGHUP', this.#onHangUp)
     this.#write()
+    clearTimeout(this.#soon)
+    if (this.#written < this.#lines.length) this.#sayLost()
     if (this.#fd > 2) closeSync(this.#fd)
     this.#fd = -1
     const rules = this.#isObserving ? suggestRules(this.#observed) : []
     if (rules.length === 0) return
     const lines = rules.map((rule) => `  ${JSON.stringify(rule)}`)
     say(2, `slipway: these rules would allow what was seen:\n[\n${lines.join(',\n')}\n]\n`)
+  }
+}
+
+/** Of a pipe or terminal, whose reader may be slow, another description: others who write to it may want to wait. */
+function openStdout(): number {
+  const stat = fstatSync(1)
+  if (!stat.isFIFO() && !stat.isCharacterDevice()) return 1
+  try {
+    return openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK)
+  } catch {
+    return 1 // somebody else's, or there is no /proc
   }
 }
 
