@@ -382,7 +382,7 @@ export class EgressGate implements Gate, PassageOwner {
 /** Some address of the Internet. */
 const somewhere = (to: Destination): Destination => ({
   ...to,
-  address: { ...to.address, isHost: false, isPrivate: false },
+  address: { ...to.address, isHost: false, isPrivate: false, isGateway: false },
 })
 
 /** The name that a flow is for, as far as the program is concerned. */

@@ -26,7 +26,7 @@ export class HostAddresses {
     } catch {
       // Reading them takes a descriptor, and there may be none left: they are as they were.
     }
-    surroundings.setHostAddresses([...this.#always, ...this.#own])
+    surroundings.setHostAddresses([...this.#always, ...this.#own], this.#always)
   }
 
   /** The next `update` looks again. */

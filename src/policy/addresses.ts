@@ -7,6 +7,9 @@
  *                      of the Internet, unless                                      unless `private: true`
  *                      the prefix has none, or
  *                      `private: true`
+ *
+ * A rule that allows has the gateway in mind only where it says `host` or that very address, or nothing of addresses: to the
+ * container it is one of a private prefix, and it leads to the host's loopback.
  */
 import * as address from '../stack/wire/address.ts'
 import type { Rule } from './policy.ts'
@@ -24,26 +27,36 @@ export function addressKey(w: Int32Array): AddressKey {
 export interface AddressTest {
   /** Absent: any. */
   readonly prefixes:
-    | readonly { readonly prefix: Prefix; readonly mayBePrivate: boolean }[]
+    | readonly {
+        readonly prefix: Prefix
+        readonly mayBePrivate: boolean
+        readonly mayBeGateway: boolean
+      }[]
     | undefined
   readonly hasHost: boolean
   readonly hasPrivate: boolean
+  /** Is the gateway one of the private addresses? */
+  readonly hasGateway: boolean
   /** Without `to`: may it be no address of the Internet? */
   readonly mayBePrivate: boolean
 }
 
-export function addressTest({ name, to, private: isOpen }: Rule): AddressTest {
+export function addressTest({ action, name, to, private: isOpen }: Rule): AddressTest {
   const mayBePrivate = name === undefined || isOpen
+  // It leads to the host's loopback: who allows a block of addresses has not that in mind.
+  const hasGateway = action === 'deny'
   const texts = (to ?? []).filter((text) => text !== 'host' && text !== 'private')
   const prefixes = texts.map((text) => {
     const prefix = mustRead(text)
     const isInside = PRIVATE.some((block) => isWithin(prefix, block))
-    return { prefix, mayBePrivate: mayBePrivate || isInside }
+    const mayBeGateway = hasGateway || prefix.length === 128
+    return { prefix, mayBePrivate: mayBePrivate || isInside, mayBeGateway }
   })
   return {
     prefixes: to === undefined ? undefined : prefixes,
     hasHost: to?.includes('host') ?? false,
     hasPrivate: to?.includes('private') ?? false,
+    hasGateway,
     mayBePrivate,
   }
 }
@@ -61,13 +74,18 @@ export interface JudgedAddress {
   readonly isHost: boolean
   /** No address of the Internet. */
   readonly isPrivate: boolean
+  /** One of the host's that is so for the container alone. */
+  readonly isGateway: boolean
 }
 
-export function passes(test: AddressTest, { words, isHost, isPrivate }: JudgedAddress): boolean {
+export function passes(test: AddressTest, address: JudgedAddress): boolean {
+  const { words, isHost, isPrivate, isGateway } = address
   const isInner = isHost || isPrivate
   if (test.prefixes === undefined) return test.mayBePrivate || !isInner
-  if ((test.hasHost && isHost) || (test.hasPrivate && isPrivate)) return true
-  for (const { prefix, mayBePrivate } of test.prefixes) {
+  if (test.hasHost && isHost) return true
+  if (test.hasPrivate && isPrivate && (test.hasGateway || !isGateway)) return true
+  for (const { prefix, mayBePrivate, mayBeGateway } of test.prefixes) {
+    if (isGateway && !mayBeGateway) continue
     if ((mayBePrivate || !isInner) && isInPrefix(words, prefix)) return true
   }
   return false
@@ -77,18 +95,17 @@ export function passes(test: AddressTest, { words, isHost, isPrivate }: JudgedAd
 export class Surroundings {
   readonly #nat64: Prefix | undefined
   #own: ReadonlySet<AddressKey> = new Set()
+  #gateways: ReadonlySet<AddressKey> = new Set()
 
   /** `nat64`: the host's prefix of NAT64, where it has another than the well-known one. */
   constructor(nat64?: string) {
     this.#nat64 = nat64 === undefined ? undefined : mustRead(nat64)
   }
 
-  /** The addresses that lead to the host besides its loopback: those of its interfaces, and the gateway's. */
-  setHostAddresses(addresses: Iterable<string>): void {
-    const own = new Set<AddressKey>()
-    const words = new Int32Array(4)
-    for (const text of addresses) if (address.parse(text, words)) own.add(addressKey(words))
-    this.#own = own
+  /** The addresses that lead to the host besides its loopback: those of its interfaces; and those of them that are the gateway's. */
+  setHostAddresses(addresses: Iterable<string>, gateways: Iterable<string> = []): void {
+    this.#own = keysOf([...addresses, ...gateways])
+    this.#gateways = keysOf(gateways)
   }
 
   judge(words: Int32Array): JudgedAddress {
@@ -97,6 +114,15 @@ export class Surroundings {
     const isOwn = (of: Int32Array): boolean => isLoopback(of) || this.#own.has(addressKey(of))
     // An own address of the host's that has another in it is the host's as well.
     const isHost = isOwn(judged) || isOwn(words)
-    return { words: judged, isHost, isPrivate: isPrivate(judged) }
+    const isGateway =
+      this.#gateways.has(addressKey(judged)) || this.#gateways.has(addressKey(words))
+    return { words: judged, isHost, isPrivate: isPrivate(judged), isGateway }
   }
+}
+
+function keysOf(texts: Iterable<string>): Set<AddressKey> {
+  const keys = new Set<AddressKey>()
+  const words = new Int32Array(4)
+  for (const text of texts) if (address.parse(text, words)) keys.add(addressKey(words))
+  return keys
 }

@@ -7,8 +7,8 @@
  * Names: a name or `*.` pattern is covered as a whole or not at all, for all names under a `*` are more than any
  * number of others. So each pattern of a rule is asked about by itself, and only rules count that have all its names.
  *
- * Addresses are intervals of 128-bit numbers, in two layers: an address that is the host's own, which is known only when
- * the policy is used, and the same one when it is not.
+ * Addresses are intervals of 128-bit numbers, in three layers: an address that is the gateway's, or another of the host's own,
+ * which is known only when the policy is used, and the same one when it is neither.
  */
 import { contains } from './names.ts'
 import { type Protocol, portRanges, protocolsOf, type Rule } from './policy.ts'
@@ -22,10 +22,13 @@ export interface Shadowed {
   readonly by: readonly number[]
 }
 
+type Layer = (typeof LAYERS)[number]
+const LAYERS = ['other', 'host', 'gateway'] as const
+
 /** A part of what a rule is about, all ends in it. */
 interface Piece {
   readonly protocol: Protocol
-  readonly isHost: boolean
+  readonly layer: Layer
   readonly firstPort: number
   readonly lastPort: number
   readonly first: bigint
@@ -105,16 +108,16 @@ function isCoveredBy(
 
 const meets = (a: Piece, b: Piece): boolean =>
   a.protocol === b.protocol &&
-  a.isHost === b.isHost &&
+  a.layer === b.layer &&
   a.firstPort <= b.lastPort &&
   b.firstPort <= a.lastPort &&
   a.first <= b.last &&
   b.first <= a.last
 
 /** Is the flow with the first port and address of `corner` in it? */
-const holdsCorner = (piece: Piece, { protocol, isHost, firstPort, first }: Piece): boolean =>
+const holdsCorner = (piece: Piece, { protocol, layer, firstPort, first }: Piece): boolean =>
   piece.protocol === protocol &&
-  piece.isHost === isHost &&
+  piece.layer === layer &&
   piece.firstPort <= firstPort &&
   piece.lastPort >= firstPort &&
   piece.first <= first &&
@@ -141,13 +144,13 @@ function without(piece: Piece, taken: Piece): Piece[] {
 
 function piecesOf(rule: Rule): Piece[] {
   const pieces: Piece[] = []
-  const addresses = [addressesOf(rule, false), addressesOf(rule, true)] as const
+  const addresses = LAYERS.map((layer) => ({ layer, intervals: addressesOf(rule, layer) }))
   for (const protocol of protocolsOf(rule)) {
     const ports = protocol === 'icmp' ? ([[0, 0]] as const) : portRanges(rule)
     for (const [firstPort, lastPort] of ports) {
-      for (const isHost of [false, true]) {
-        for (const [first, last] of addresses[isHost ? 1 : 0]) {
-          pieces.push({ protocol, isHost, firstPort, lastPort, first, last })
+      for (const { layer, intervals } of addresses) {
+        for (const [first, last] of intervals) {
+          pieces.push({ protocol, layer, firstPort, lastPort, first, last })
         }
       }
     }
@@ -165,15 +168,18 @@ const PUBLIC_INTERVALS = subtract([ALL], PRIVATE_INTERVALS)
 const PUBLIC_BUT_LOOPBACK = subtract(PUBLIC_INTERVALS, LOOPBACK_INTERVALS)
 
 /** As `passes` of addresses.ts has it. */
-function addressesOf({ name, to, private: isPrivate }: Rule, isHost: boolean): Interval[] {
+function addressesOf({ action, name, to, private: isPrivate }: Rule, layer: Layer): Interval[] {
+  const isHost = layer !== 'other'
+  const isExact = layer === 'gateway' && action === 'allow'
   const isOpen = name === undefined || isPrivate
   const isNarrow = name !== undefined && !isPrivate
   if (to === undefined && isNarrow) return isHost ? [] : PUBLIC_BUT_LOOPBACK
   const all = to === undefined && isOpen ? [ALL] : []
   const named = (to ?? []).flatMap((text) => {
     if (text === 'host') return isHost ? [ALL] : []
-    if (text === 'private') return PRIVATE_INTERVALS
+    if (text === 'private') return isExact ? [] : PRIVATE_INTERVALS
     const prefix = prefixOf(text)
+    if (isExact && prefix.length < 128) return []
     if (!isNarrow || isWithinPrivate(prefix)) return intervalsOf(prefix)
     return isHost ? [] : subtract(intervalsOf(prefix), PRIVATE_INTERVALS)
   })

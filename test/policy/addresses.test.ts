@@ -132,25 +132,30 @@ describe('private is', () => {
 
 describe('a rule', () => {
   const surroundings = new Surroundings()
-  surroundings.setHostAddresses(['198.35.26.96', '2001:4860::1', '10.0.2.2', 'nonsense'])
+  surroundings.setHostAddresses(['198.35.26.96', '2001:4860::1', 'nonsense'], ['10.0.2.2'])
 
-  const isAbout = (rule: Omit<RuleInput, 'action'>, text: string): boolean => {
+  const isAbout = (rule: Partial<RuleInput>, text: string): boolean => {
     const policy = definePolicy({ rules: [{ action: 'allow', ...rule }] })
     return passes(addressTest(policy.rules[0]!), surroundings.judge(words(text)))
   }
   const [PUBLIC, PRIVATE, OWN] = ['93.184.215.14', '192.168.1.1', '198.35.26.96'] as const
   const all = [PUBLIC, PRIVATE, OWN, '127.0.0.1', '10.0.2.2']
 
-  test.each<[Omit<RuleInput, 'action'>, string[]]>([
+  test.each<[Partial<RuleInput>, string[]]>([
     [{}, all],
-    [{ to: '0.0.0.0/0' }, all],
+    [{ to: '0.0.0.0/0' }, [PUBLIC, PRIVATE, OWN, '127.0.0.1']],
+    [{ to: '0.0.0.0/0', action: 'deny' }, all],
+    [{ to: '10.0.0.0/8' }, []],
+    [{ to: ['10.0.0.0/8', '10.0.2.2'] }, ['10.0.2.2']],
+    [{ to: '10.0.0.0/8', action: 'deny' }, ['10.0.2.2']],
     [{ to: 'host' }, [OWN, '127.0.0.1', '10.0.2.2']],
-    [{ to: 'private' }, [PRIVATE, '127.0.0.1', '10.0.2.2']],
+    [{ to: 'private' }, [PRIVATE, '127.0.0.1']],
+    [{ to: 'private', action: 'deny' }, [PRIVATE, '127.0.0.1', '10.0.2.2']],
     [{ to: ['host', '93.184.0.0/16'] }, [PUBLIC, OWN, '127.0.0.1', '10.0.2.2']],
     [{ name: 'a.example' }, [PUBLIC]],
     [{ name: 'a.example', private: true }, all],
     [{ name: 'a.example', to: '0.0.0.0/0' }, [PUBLIC]],
-    [{ name: 'a.example', to: '0.0.0.0/0', private: true }, all],
+    [{ name: 'a.example', to: '0.0.0.0/0', private: true }, [PUBLIC, PRIVATE, OWN, '127.0.0.1']],
     [{ name: 'a.example', to: '192.168.0.0/16' }, [PRIVATE]],
     [{ name: 'a.example', to: 'host' }, [OWN, '127.0.0.1', '10.0.2.2']],
   ])('%j is about its addresses', (rule, expected) => {

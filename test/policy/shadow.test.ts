@@ -49,7 +49,7 @@ describe('is covered:', () => {
     ],
     [
       'all by both families',
-      [allow({ to: '0.0.0.0/0' }), allow({ to: '::/0' }), deny({ protocol: 'tcp' })],
+      [allow({ to: ['0.0.0.0/0', 'host'] }), allow({ to: '::/0' }), deny({ protocol: 'tcp' })],
     ],
     ['a name by a rule about all', [deny({}), allow({ name: 'a.example' })]],
     [
@@ -97,6 +97,10 @@ describe('is not covered:', () => {
       [allow({ name: 'a.example' }), allow({ name: 'a.example', to: '10.0.0.0/8' })],
     ],
     ['addresses by a name', [allow({ name: 'a.example' }), allow({ to: '1.1.1.1' })]],
+    [
+      'the gateway, perhaps, by its prefix',
+      [allow({ to: '10.0.0.0/8' }), allow({ to: '10.0.2.2' })],
+    ],
     ['what is reachable in a private block', [deny({ to: 'private' }), allow({ to: '192.0.0.9' })]],
   ])('%s', (_, rules) => {
     expect(shadowedOf(rules)).toEqual([])
@@ -118,18 +122,30 @@ test('the message says by what', () => {
 /** The slow twin: a rule is shadowed when no flow of a fine grid has it as its first match. */
 test('a rule that decides something is not shadowed, and one that is shadowed decides nothing', () => {
   const NAMES = ['a.x', 'b.a.x', 'c.b.a.x', 'y', 'z.y']
-  const ADDRESSES = ['1.1.1.1', '1.1.1.2', '10.0.0.1', '127.0.0.1', '9.9.9.9', '2606::1', 'fd00::1']
+  const ADDRESSES = [
+    '1.1.1.1',
+    '1.1.1.2',
+    '10.0.0.1',
+    '10.0.0.2',
+    '127.0.0.1',
+    '9.9.9.9',
+    '2606::1',
+    'fd00::1',
+  ]
   const surroundings = new Surroundings()
-  surroundings.setHostAddresses(['9.9.9.9'])
+  surroundings.setHostAddresses(['9.9.9.9'], ['10.0.0.2'])
   const rule = fc.record({
     action: fc.constantFrom<'allow' | 'deny'>('allow', 'deny'),
     name: fc.option(fc.subarray(['a.x', '*.a.x', '*.b.a.x', '*.y'], { minLength: 1 }), {
       nil: undefined,
     }),
     to: fc.option(
-      fc.subarray(['0.0.0.0/0', '1.1.1.0/24', '1.1.1.1', 'host', 'private', '::/0', '10.0.0.0/8'], {
-        minLength: 1,
-      }),
+      fc.subarray(
+        ['0.0.0.0/0', '1.1.1.0/24', '1.1.1.1', 'host', 'private', '::/0', '10.0.0.0/8', '10.0.0.2'],
+        {
+          minLength: 1,
+        },
+      ),
       { nil: undefined },
     ),
     port: fc.option(fc.subarray([5, '1-9', '9-65535'], { minLength: 1 }), { nil: undefined }),
