@@ -130,10 +130,11 @@ export class EgressGate implements Gate, PassageOwner {
       return this.#pass(start, admission, hooked)
     }
     if (this.isObserved) return this.#passObserved(start, admission)
-    if (admission.action === 'deny' && admission.rule === undefined && this.#mayAsk(start)) {
-      const verdict = this.#ask(start)
+    if (admission.action === 'deny' && admission.rule === undefined) {
+      const asked = this.#askable(start)
+      const verdict = this.#mayAsk(asked) ? this.#ask(asked) : DENIED
       if (verdict === undefined) return undefined
-      if (verdict.action === 'allow') return this.#passHooked(start)
+      if (verdict.action === 'allow') return this.#passHooked(asked)
     }
     this.#deny(start, admission)
     const { stack, reactor } = this.host
@@ -252,7 +253,14 @@ export class EgressGate implements Gate, PassageOwner {
     return this.hooks!.ask(questionKeyOf(start), question, this.host.reactor.now, waiter)
   }
 
-  #askAbout(start: FlowStart, request: SynRequest, dial: (passage: Passage) => void): void {
+  /** As the program is asked about it: names that rules deny are not what it is for. */
+  #askable(start: FlowStart): FlowStart {
+    const { to, names } = start
+    return { ...start, names: names.filter((name) => this.#denyingRule(to, name) === undefined) }
+  }
+
+  #askAbout(given: FlowStart, request: SynRequest, dial: (passage: Passage) => void): void {
+    const start = this.#askable(given)
     const decide = (verdict: HookVerdict): void => {
       request.onGivenUp = undefined
       // Rules come first, and may be others by now.
@@ -378,6 +386,8 @@ export class EgressGate implements Gate, PassageOwner {
     this.#names.destroy()
   }
 }
+
+const DENIED: HookVerdict = { action: 'deny', for: 'flow' }
 
 /** Some address of the Internet. */
 const somewhere = (to: Destination): Destination => ({

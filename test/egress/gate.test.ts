@@ -350,6 +350,23 @@ describe('what rules deny stays denied, though the program allows it:', () => {
     expect(syn.outcome).toBe('refused')
   })
 
+  test('a name that is denied, at an address that the container has for another as well', () => {
+    const rules = [{ action: 'deny', name: 'evil.example', port: 443 }] as const
+    const bed = new Bed({ rules }, { flow: true })
+    for (const name of ['good.example', 'evil.example']) {
+      // The one that is denied was looked up last.
+      const until = name === 'evil.example' ? 900_000 : 800_000
+      bed.gate.leases.grant(0x020000000001, name, 0x01010101, bed.now, until)
+    }
+    const syn = bed.syn('1.1.1.1', 443)
+    expect(bed.asked.at(-1)?.name).toBe('good.example')
+    bed.answer('allow')
+    expect(syn.outcome).toBe('dialled')
+    const other = new Bed({ rules }, { flow: true })
+    other.gate.leases.grant(0x020000000001, 'evil.example', 0x01010101, other.now, 900_000)
+    expect([other.syn('1.1.1.1', 443).outcome, other.asked]).toEqual(['refused', []])
+  })
+
   test('private addresses, but not those that are made up', () => {
     const bed = new Bed({ rules: [{ action: 'deny', to: 'private' }] }, { flow: true })
     bed.zone.set('good.example', [ONE])
