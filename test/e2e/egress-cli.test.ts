@@ -86,6 +86,26 @@ describe.skipIf(peer || missing.length > 0)('a policy from a file', () => {
       })
     }
 
+    test('has its decisions in the output, a line each', async () => {
+      const { policy } = files(GOOD)
+      const { guest, daemon } = await lab.attach({ args: [`--policy=${policy}`, '--decisions=-'] })
+      expect((await guest.run(tasks.tryToConnect, { host: EVIL, port: 22 })).outcome).toBe(
+        'ECONNREFUSED',
+      )
+      await eventually(() => daemon.program.stdout.includes(EVIL), 3_000)
+      const url = ['curl', '-sS', '--cacert', internet.ca, '-4', 'https://good.test/']
+      expect((await guest.execute(url)).status).toBe(0)
+      expect((await daemon.stop()).status).toBe(0)
+      const lines = daemon.program.stdout.split('\n').filter((line) => line.startsWith('{'))
+      const decisions = lines.map((line) => JSON.parse(line))
+      expect(decisions).toContainEqual(
+        expect.objectContaining({ kind: 'flow', verdict: 'deny', address: EVIL, port: 22 }),
+      )
+      expect(decisions).toContainEqual(
+        expect.objectContaining({ kind: 'flow-end', name: 'good.test', said: 'good.test' }),
+      )
+    })
+
     test('that only observes denies nothing, and says the rules at the end', async () => {
       const { policy } = files({ ...GOOD, mode: 'observe' })
       const { guest, daemon } = await lab.attach({ args: [`--policy=${policy}`] })

@@ -321,10 +321,19 @@ describe.skipIf(peer || missing.length > 0)('under a policy of deny', () => {
       const resolvConf = join(lab.world.directory, `resolv.conf.${guest.pid}`)
       writeFileSync(resolvConf, 'search corp.example\noptions ndots:5\nnameserver 10.0.2.3\n')
       expect(await run([binary, 'good.test'])).toBe('found')
-      const started = performance.now()
-      expect(await run([binary, 'evil.test'])).toMatch(/Name does not resolve/)
-      // musl waits 2.5 s for a server that is silent, and 5 s after a refusal.
-      expect(performance.now() - started).toBeLessThan(2_000)
+      const time = async (name: string, says: RegExp): Promise<number> => {
+        const started = performance.now()
+        expect(await run([binary, name])).toMatch(says)
+        return performance.now() - started
+      }
+      const denied: number[] = []
+      const known: number[] = []
+      for (let i = 0; i < 5; i++) {
+        denied.push(await time('evil.test', /Name does not resolve/))
+        known.push(await time('localhost', /found/))
+      }
+      // musl waits 2.5 s for a server that is silent, and 5 s after a refusal. The rest is what a start of the program takes.
+      expect(Math.min(...denied) - Math.min(...known)).toBeLessThan(100)
     })
   })
 })
