@@ -282,7 +282,7 @@ describe('a made-up address', () => {
     const [addr] = bed.addressesOf('good.example')
     const syn = bed.syn(addr!, 443)
     for (let i = 0; i < 1024; i++) bed.lookUp(`n${i}.example`)
-    syn.request.onGivenUp!()
+    syn.request.onGivenUp!('guest-reset')
     bed.answer('allow')
     expect([syn.outcome, bed.upstream]).toEqual(['waits', []])
   })
