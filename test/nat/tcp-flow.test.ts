@@ -50,6 +50,7 @@ vi.mock('../../src/sys/socket.ts', () => {
   return {
     familyOf: () => c.AF_INET,
     socket: () => 5,
+    reservedSocket: () => 5,
     connect: () => kernel.connect || -c.EINPROGRESS,
     bind: () => 0,
     getError: () => -kernel.error,
