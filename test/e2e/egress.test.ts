@@ -392,7 +392,7 @@ describe.skipIf(peer || missing.length > 0)('egress', () => {
           'second.test': 'throw',
           'other.test': 'nonsense',
         }
-        const attached = await hook(answers, { hookTimeout: 400 })
+        const attached = await hook(answers, { hookTimeout: 2_000 })
         const { guest, program } = attached
         for (const name of ['good.test', 'second.test', 'other.test']) {
           expect(await curl(guest, `http://${name}/`)).toBe('exit 7')
