@@ -30,7 +30,7 @@ withPodman(['buildah'], (lab, podman) => {
         // The daemon is called by its name, and does not know where it was found.
         // For a moment it is a shell.
         const isDaemon = ({ argv }: Process) =>
-          [name, 'slirp4netns'].includes(argv[peer ? 0 : 1] ?? '') && argv[0] !== 'sh'
+          [name, 'slirp4netns'].includes(argv[peer ? 0 : 1] ?? '') && argv[0] !== '/bin/sh'
         // By their command lines: a daemon may have a child for a moment.
         const seen = new Map<string, string[]>()
         const command = [builder, 'build', '--no-cache', '-t', `${builder}-made`, '-']

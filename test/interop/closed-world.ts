@@ -45,6 +45,7 @@ export interface Process {
   pid: number
   ppid: number
   uid: number
+  /** Without the option of Node's that dist/cli.js gives it. */
   argv: string[]
   /** `Seccomp`, `NoNewPrivs` and `CapEff` of its status. */
   seccomp: string
@@ -233,7 +234,11 @@ function listProcesses({ fs }: Kit, uid: number): Process[] {
         pid: Number(pid),
         ppid: Number(field('PPid')),
         uid: owner,
-        argv: fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1),
+        argv: fs
+          .readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+          .split('\0')
+          .slice(0, -1)
+          .filter((word) => !word.startsWith('--inspect-port=')),
         seccomp: field('Seccomp'),
         noNewPrivs: field('NoNewPrivs'),
         capabilities: field('CapEff'),
