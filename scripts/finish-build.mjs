@@ -67,7 +67,7 @@ function leadTo(file, module) {
 function shellProgram() {
   const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`
   const help = quote(usage('PROGRAM')).replace('PROGRAM', `'"$name"'`)
-  return `#!/bin/sh
+  return `#!/usr/bin/env /bin/sh
 ':' /*
 case "$#$1" in
 1-h | 1--help)
