@@ -16,7 +16,8 @@ import { parseArgs } from 'node:util'
 import { serveDns } from '../src/lab/dns-server.ts'
 import { explain, preflight } from '../src/lab/preflight.ts'
 import { HOST_ADDRESS, type Namespace, World } from '../src/lab/world.ts'
-import { connects, download, median, requests, serveStreams, upload } from './streams.ts'
+import { connects, download, requests, serveStreams, upload } from './streams.ts'
+import { median } from './suite/statistics.ts'
 
 const { values: options } = parseArgs({
   options: {

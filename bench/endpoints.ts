@@ -14,7 +14,8 @@ import type { Network } from '../src/index.ts'
 import { Agent, built, type Kit } from '../src/lab/agent.ts'
 import { explain, preflight } from '../src/lab/preflight.ts'
 import { World } from '../src/lab/world.ts'
-import { connects, download, median, requests, upload } from './streams.ts'
+import { connects, download, requests, serveStreams, upload } from './streams.ts'
+import { median } from './suite/statistics.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -54,7 +55,8 @@ async function measure(mtu: number): Promise<void> {
   const guest = await world.container()
   const program = await Agent.start(guest.outer)
   try {
-    const ports = await program.run(serve, LIBRARY, guest.pid, mtu)
+    const port = await program.run(serveStreams)
+    const ports = [await program.run(listenAsHost, LIBRARY, guest.pid, mtu), port] as const
     for (const { name, unit, digits, run } of MEASURES) {
       const found: [endpoint: number[], nat: number[]] = [[], []]
       for (let round = 0; round < Number(options.rounds); round++) {
@@ -79,45 +81,18 @@ async function measure(mtu: number): Promise<void> {
   }
 }
 
-/**
- * One server each way: the first octet of a connection says what is wanted. Answers the ports, of the gateway's address
- * in both cases.
- */
-async function serve(
-  { load, net, listen }: Kit,
+/** The same server as a host on the container's network; answers the port, of the gateway's address. */
+async function listenAsHost(
+  { load, keep }: Kit,
   library: string,
   pid: number,
   mtu: number,
-): Promise<[number, number]> {
+): Promise<number> {
   const { attach } = (await load(library)) as { attach(options: object): Promise<Network> }
   const network = await attach({ target: { pid }, mtu, hostLoopback: true })
-  const block = Buffer.alloc(1 << 18)
-  const talk = (stream: import('node:stream').Duplex): void => {
-    stream.on('error', () => {})
-    let octets = 0
-    stream.once('data', (first: Buffer) => {
-      const wanted = String.fromCharCode(first[0]!)
-      if (wanted === 'd') {
-        const fill = (): void => {
-          while (stream.write(block));
-        }
-        stream.on('drain', fill)
-        fill()
-        return
-      }
-      if (wanted === 'e') {
-        stream.write(first)
-        stream.on('data', (chunk) => stream.write(chunk))
-        return
-      }
-      octets = first.length
-      stream.on('data', (chunk: Buffer) => {
-        octets += chunk.length
-      })
-      stream.on('end', () => stream.end(`${octets}`))
-    })
-  }
-  const endpoint = await network.listen({ port: 0, allowHalfOpen: true }, talk)
-  const host = await listen(net.createServer({ allowHalfOpen: true, noDelay: true }, talk))
-  return [endpoint.address().port, host]
+  const server = keep.get('streams') as import('node:net').Server
+  const endpoint = await network.listen({ port: 0, allowHalfOpen: true }, (stream) =>
+    server.emit('connection', stream),
+  )
+  return endpoint.address().port
 }

@@ -5,38 +5,37 @@
 import type { Kit } from '../src/lab/agent.ts'
 import type { Namespace } from '../src/lab/world.ts'
 
-/** The server, beside others; answers its port. */
-export function serveStreams({ net, listen }: Kit, host: string): Promise<number> {
+/** The server, beside others; answers its port. It is kept as `streams`: streams of another kind may be given to it. */
+export function serveStreams({ net, listen, keep }: Kit, host?: string): Promise<number> {
   const block = Buffer.alloc(1 << 18)
-  return listen(
-    net.createServer({ allowHalfOpen: true, noDelay: true }, (stream) => {
-      stream.on('error', () => {})
-      let octets = 0
-      stream.once('data', (first: Buffer) => {
-        const wanted = String.fromCharCode(first[0]!)
-        if (wanted === 'd') {
-          const fill = (): void => {
-            while (stream.write(block));
-          }
-          stream.on('drain', fill)
-          fill()
-          return
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (stream) => {
+    stream.on('error', () => {})
+    let octets = 0
+    stream.once('data', (first: Buffer) => {
+      const wanted = String.fromCharCode(first[0]!)
+      if (wanted === 'd') {
+        const fill = (): void => {
+          while (stream.write(block));
         }
-        if (wanted === 'e') {
-          stream.write(first)
-          stream.on('data', (chunk) => stream.write(chunk))
-          stream.on('end', () => stream.end())
-          return
-        }
-        octets = first.length
-        stream.on('data', (chunk: Buffer) => {
-          octets += chunk.length
-        })
-        stream.on('end', () => stream.end(`${octets}`))
+        stream.on('drain', fill)
+        fill()
+        return
+      }
+      if (wanted === 'e') {
+        stream.write(first)
+        stream.on('data', (chunk) => stream.write(chunk))
+        stream.on('end', () => stream.end())
+        return
+      }
+      octets = first.length
+      stream.on('data', (chunk: Buffer) => {
+        octets += chunk.length
       })
-    }),
-    host,
-  )
+      stream.on('end', () => stream.end(`${octets}`))
+    })
+  })
+  keep.set('streams', server)
+  return listen(server, host)
 }
 
 /** Gbit/s that came to the server. */
@@ -146,9 +145,4 @@ export function connects(
     port,
     ms,
   )
-}
-
-export function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return sorted[sorted.length >> 1]!
 }
