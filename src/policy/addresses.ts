@@ -103,7 +103,7 @@ export class Surroundings {
   }
 
   /** The addresses that lead to the host besides its loopback: those of its interfaces; and those of them that are the gateway's. */
-  setHostAddresses(addresses: Iterable<string>, gateways: Iterable<string> = []): void {
+  setHostAddresses(addresses: Iterable<string>, gateways: readonly string[] = []): void {
     this.#own = keysOf([...addresses, ...gateways])
     this.#gateways = keysOf(gateways)
   }
