@@ -3,9 +3,8 @@ import { afterEach, expect, test } from 'vitest'
 import type { Kit } from '../../src/lab/agent.ts'
 import type { Namespace } from '../../src/lab/world.ts'
 import { inWorlds } from '../e2e/lab.ts'
-import { eventually } from '../e2e/proc.ts'
 import * as tasks from '../e2e/tasks.ts'
-import { Embedder, type EmbedderOptions, LIBRARY } from './embedder.ts'
+import { Embedder, type EmbedderOptions, expectNothingLeft, LIBRARY } from './embedder.ts'
 
 inWorlds((lab) => {
   const opened: (() => Promise<void>)[] = []
@@ -25,25 +24,11 @@ inWorlds((lab) => {
     return program
   }
 
-  /** All that is there of the program is what was there before. */
-  async function expectNothingLeft(
-    program: Embedder,
-    before: ReturnType<Embedder['holdings']>,
-  ): Promise<void> {
-    await eventually(() => JSON.stringify(program.holdings()) === JSON.stringify(before), 2_000)
-    expect(program.holdings()).toEqual(before)
-  }
-
-  /** What a first start leaves for good: Node's signal pipe for children, for one. */
-  async function warmUp(program: Embedder, pid: number): Promise<void> {
-    await program.attach({ target: { pid } })
-    await program.closeNetwork()
-  }
   for (const as of ['owner', 'plain'] as const) {
     test(`a start is cancelled at any time, ${as === 'owner' ? 'with' : 'without'} capabilities`, async () => {
       const guest = await container()
       const program = await embedder(guest, { as })
-      await warmUp(program, guest.pid)
+      await program.warmUp(guest.pid)
       const before = program.holdings()
       const abort = async (
         { load, sleep }: Kit,

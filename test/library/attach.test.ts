@@ -9,7 +9,7 @@ import { address6, GATEWAY6 } from '../e2e/ipv6.ts'
 import { DNS, GATEWAY, GUEST, HOST_ADDRESS, has, inWorlds } from '../e2e/lab.ts'
 import { eventually } from '../e2e/proc.ts'
 import * as tasks from '../e2e/tasks.ts'
-import { Embedder, type EmbedderOptions, LIBRARY } from './embedder.ts'
+import { Embedder, type EmbedderOptions, expectNothingLeft, LIBRARY } from './embedder.ts'
 
 inWorlds((lab) => {
   const opened: (() => Promise<void>)[] = []
@@ -48,21 +48,6 @@ inWorlds((lab) => {
     const { hostAddress: host, hostPort } = await program.forward({ guestPort }, name)
     const answer = await lab.host.run(tasks.fetchText, { host, port: hostPort })
     expect(answer).toMatchObject({ text: 'inside' })
-  }
-
-  /** All that is there of the program is what was there before. */
-  async function expectNothingLeft(
-    program: Embedder,
-    before: ReturnType<Embedder['holdings']>,
-  ): Promise<void> {
-    await eventually(() => JSON.stringify(program.holdings()) === JSON.stringify(before), 2_000)
-    expect(program.holdings()).toEqual(before)
-  }
-
-  /** What a first start leaves for good: Node's signal pipe for children, for one. */
-  async function warmUp(program: Embedder, pid: number): Promise<void> {
-    await program.attach({ target: { pid } })
-    await program.closeNetwork()
   }
 
   describe('the container', () => {
@@ -330,7 +315,7 @@ inWorlds((lab) => {
   describe('the end', () => {
     test('close gives everything back, and may be called again', async () => {
       const { guest, program } = await pair()
-      await warmUp(program, guest.pid)
+      await program.warmUp(guest.pid)
       const before = program.holdings()
       await program.attach({ target: { pid: guest.pid } })
       await expectTraffic(program, guest)
@@ -346,7 +331,7 @@ inWorlds((lab) => {
 
     test('flows that are open are closed with it, also one whose guest has gone', async () => {
       const { guest, program } = await pair()
-      await warmUp(program, guest.pid)
+      await program.warmUp(guest.pid)
       const before = program.holdings()
       await program.attach({ target: { pid: guest.pid } })
       const udp = await lab.host.run(tasks.serveUdpEcho, HOST_ADDRESS)
@@ -411,7 +396,7 @@ inWorlds((lab) => {
 
     test.skipIf(!has('ip'))('a TAP that is deleted ends the network, with the cause', async () => {
       const { guest, program } = await pair()
-      await warmUp(program, guest.pid)
+      await program.warmUp(guest.pid)
       const before = program.holdings()
       await program.attach({ target: { pid: guest.pid } })
       expect((await guest.execute(['ip', 'link', 'del', 'tap0'])).status).toBe(0)
@@ -461,7 +446,7 @@ inWorlds((lab) => {
     for (const as of ['owner', 'plain'] as const) {
       test(`rejects and leaves nothing, ${as === 'owner' ? 'with' : 'without'} capabilities`, async () => {
         const { guest, program } = await pair({ as })
-        await warmUp(program, guest.pid)
+        await program.warmUp(guest.pid)
         const before = program.holdings()
         for (const [what, options, expected] of failures) {
           const error = await program.run(

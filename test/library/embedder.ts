@@ -4,6 +4,7 @@
  */
 import { readdirSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
+import { expect } from 'vitest'
 import type {
   AttachOptions,
   Ending,
@@ -14,10 +15,20 @@ import type {
 } from '../../src/index.ts'
 import { Agent, built, type Kit } from '../../src/lab/agent.ts'
 import type { Namespace } from '../../src/lab/world.ts'
+import { eventually } from '../e2e/proc.ts'
 
 export type PlainForward = Omit<Forward, 'remove' | typeof Symbol.asyncDispose>
 
 export const LIBRARY: string = pathToFileURL(built('index.js')).href
+
+/** All that is there of the program is what was there before. */
+export async function expectNothingLeft(
+  program: Embedder,
+  before: ReturnType<Embedder['holdings']>,
+): Promise<void> {
+  await eventually(() => JSON.stringify(program.holdings()) === JSON.stringify(before), 2_000)
+  expect(program.holdings()).toEqual(before)
+}
 
 export interface EmbedderOptions {
   /** As in src/lab/daemon.ts. */
@@ -56,6 +67,12 @@ export class Embedder {
 
   attach(options: AttachOptions, name = 'network'): Promise<Network['addresses']> {
     return this.run(attach, LIBRARY, name, options)
+  }
+
+  /** What a first start leaves for good: Node's signal pipe for children, for one. */
+  async warmUp(pid: number): Promise<void> {
+    await this.attach({ target: { pid } })
+    await this.closeNetwork()
   }
 
   forward(options: ForwardOptions, name = 'network'): Promise<PlainForward> {
