@@ -203,8 +203,8 @@ export class EgressGate implements Gate, PassageOwner {
       const key = addressKey(start.to.address.words)
       passage.lease = this.leases.use(start.sender.guest, admission.name, key)
     }
-    // What has still to say its name is told of when it has.
-    if (passage.inspector === undefined) {
+    // What has still to say its name is told of when it has. That nobody listens is said before a record is made.
+    if (passage.inspector === undefined && this.listener !== undefined) {
       const by = hooked !== undefined ? 'hook' : admission.rule === undefined ? 'default' : 'rule'
       this.decided(passage.describe('allow', by))
     }
