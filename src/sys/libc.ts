@@ -6,7 +6,7 @@
  * costs 0.2 µs. Variadic functions (ioctl, fcntl, open, syscall) are called as if they were not: on
  * x86-64 and arm64 Linux integers go in the same registers either way.
  */
-import { existsSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 /** By name; also for a thread that binds its own (thread.ts). */
@@ -97,12 +97,23 @@ function loadKoffi(): Koffi {
   const { arch } = process
   const require = createRequire(import.meta.url)
   try {
-    const isMusl = existsSync(`/lib/ld-musl-${arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`)
-    if (!isMusl) return require(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`) as Koffi
+    if (!isOfMusl()) return require(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`) as Koffi
   } catch {
     // It is elsewhere.
   }
   return require('koffi') as Koffi
+}
+
+/** Does this program of Node run with musl? Its head names the loader (PT_INTERP in elf(5)); a machine may have both. */
+function isOfMusl(): boolean {
+  const head = Buffer.alloc(4096)
+  const fd = openSync(process.execPath, 'r')
+  try {
+    readSync(fd, head)
+  } finally {
+    closeSync(fd)
+  }
+  return head.includes('/ld-musl-')
 }
 
 const own = new Map<string, Call>()
