@@ -47,6 +47,9 @@ export interface PlaneOptions {
 const SLOTS = 32 * 1024 * 1024
 /** Fairness, and one ACK a batch: frames read from the TAP before what they made due is sent. */
 const MAX_FRAMES = 16
+/** Ours: a turn that carries more is not one of requests and answers. */
+const FEW_FRAMES = 4
+const LITTLE = 16 * 1024
 
 export class DataPlane implements Handler {
   token = -1
@@ -74,6 +77,9 @@ export class DataPlane implements Handler {
    * read that says EAGAIN, which a request and its answer would pay for each time.
    */
   #expected = 1
+  /** Of the TAP, at the end of the last turn. */
+  #carried = 0
+  #frames = 0
 
   /** `onGone` is called when the TAP will never give a frame again. */
   constructor(attached: AttachedTap, options: PlaneOptions, onGone: (error: Error) => void) {
@@ -170,6 +176,18 @@ export class DataPlane implements Handler {
     endpoints?.flush()
     this.captures.flush()
     this.#warnings.check(now, this.#stats)
+    this.#weigh()
+  }
+
+  /** Was much carried in this turn? */
+  #weigh(): void {
+    const { received, receivedOctets, sent, sentOctets } = this.#tap.counters
+    const [frames, carried] = [received + sent, receivedOctets + sentOctets]
+    if (frames - this.#frames > FEW_FRAMES || carried - this.#carried > LITTLE) {
+      this.reactor.carriedMuch()
+    }
+    this.#frames = frames
+    this.#carried = carried
   }
 
   /** The TAP has frames. */

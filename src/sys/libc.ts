@@ -97,7 +97,8 @@ function loadKoffi(): Koffi {
   const { arch } = process
   const require = createRequire(import.meta.url)
   try {
-    if (!isOfMusl()) return require(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`) as Koffi
+    if (!isOfMusl())
+      return require(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`) as Koffi
   } catch {
     // It is elsewhere.
   }

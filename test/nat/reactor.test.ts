@@ -1,6 +1,7 @@
 /** The data plane's event loop: handlers that are called later. */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type Handler, Reactor } from '../../src/nat/reactor.ts'
+import { Epoll } from '../../src/sys/epoll.ts'
 
 let reactor: Reactor
 const called: string[] = []
@@ -59,4 +60,73 @@ test('thousands are called in one turn when all are due', () => {
   const count = 10_000
   for (let i = 0; i < count; i++) reactor.later(handler(`${i}`), 1)
   expect(turn().of.length).toBe(count)
+})
+
+describe('after a short wait', () => {
+  /** ms by a clock that is looked at: each look takes 10 µs. */
+  let clock = 0
+  /** For how long each look at the descriptors would have slept. */
+  let sleeps: number[] = []
+
+  beforeEach(() => {
+    clock = 1_000
+    sleeps = []
+    vi.spyOn(performance, 'now').mockImplementation(() => (clock += 0.01))
+  })
+  afterEach(() => vi.restoreAllMocks())
+
+  /** One turn of up to a second, in which an event comes at `after` ms, or when something sleeps. */
+  function wait(after: number): void {
+    const at = clock + after
+    vi.spyOn(Epoll.prototype, 'wait').mockImplementation((timeout) => {
+      sleeps.push(timeout)
+      if (timeout > 0) clock = Math.max(clock, at)
+      return clock >= at ? 1 : 0
+    })
+    vi.spyOn(Epoll.prototype, 'token').mockReturnValue(0xffffffff) // nobody's
+    reactor.turn(clock + 1_000)
+  }
+
+  test('the next event is looked for awake', () => {
+    wait(0.05)
+    expect(sleeps).toHaveLength(1)
+    sleeps = []
+    wait(0.05)
+    expect(sleeps.length).toBeGreaterThan(2)
+    expect(new Set(sleeps)).toEqual(new Set([0]))
+  })
+
+  test('but not for long, and not again after a long one', () => {
+    wait(0.05)
+    sleeps = []
+    wait(500)
+    expect(sleeps.length).toBeLessThan(14) // 100 µs, and the sleep
+    expect(sleeps.slice(0, -1).every((timeout) => timeout === 0)).toBe(true)
+    expect(sleeps.at(-1)).toBeGreaterThan(900)
+    sleeps = []
+    wait(0.05)
+    expect(sleeps).toHaveLength(1)
+    expect(sleeps[0]).toBeGreaterThan(900)
+  })
+
+  test('nobody is kept from a processor that much is carried by, until there is less', () => {
+    wait(0.05)
+    reactor.carriedMuch()
+    sleeps = []
+    wait(0.05)
+    expect(sleeps).toHaveLength(1)
+    clock += 20
+    sleeps = []
+    wait(0.05)
+    expect(sleeps.length).toBeGreaterThan(2)
+  })
+
+  test('who goes on from the list is not waited for', () => {
+    wait(0.05)
+    sleeps = []
+    reactor.again(handler('more'))
+    wait(500)
+    expect(sleeps).toEqual([0])
+    expect(called).toEqual(['more 0'])
+  })
 })
