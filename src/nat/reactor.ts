@@ -54,7 +54,7 @@ export class Reactor {
   readonly #deadlines = new Deadlines<Delay>()
   #pending: Handler[] = []
   #running: Handler[] = []
-  /** The last wait was a short one. */
+  /** The last wait was a short one, and brought something. */
   #isBrisk = false
   #quietUntil = 0
 
@@ -138,7 +138,7 @@ export class Reactor {
       while (count === 0 && performance.now() < end)
     }
     if (count === 0) count = this.#epoll.wait(Math.max(0, until - performance.now()))
-    this.#isBrisk = performance.now() - begun < POLL
+    this.#isBrisk = count > 0 && performance.now() - begun < POLL
     return count
   }
 

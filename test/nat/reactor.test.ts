@@ -109,6 +109,15 @@ describe('after a short wait', () => {
     expect(sleeps[0]).toBeGreaterThan(900)
   })
 
+  test('that brought nothing, one sleeps', () => {
+    vi.spyOn(Epoll.prototype, 'wait').mockReturnValue(0)
+    reactor.turn(clock)
+    sleeps = []
+    wait(0.05)
+    expect(sleeps).toHaveLength(1)
+    expect(sleeps[0]).toBeGreaterThan(900)
+  })
+
   test('nobody is kept from a processor that much is carried by, until there is less', () => {
     wait(0.05)
     reactor.carriedMuch()
