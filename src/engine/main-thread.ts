@@ -4,7 +4,7 @@
  * Node's epoll fd is one of ours (sys/node-loop.ts). While nothing of Node's is ready, this turns the
  * data plane within one callback of Node's; as soon as something is, it returns to Node, which runs
  * its timers, signals and sockets and comes back by `setImmediate`. Node's timers do not show in its
- * epoll fd, so Node has its turn every NODE_INTERVAL in any case.
+ * epoll fd, so Node has its turn every NODE_INTERVAL in any case; where nothing at all happens, more and more seldom.
  */
 
 import type { Handler } from '../nat/reactor.ts'
@@ -29,8 +29,10 @@ import type {
   Stats,
 } from './types.ts'
 
-/** The most, in ms, by which a timer of Node's is late on an idle network. */
+/** The most, in ms, by which a timer of Node's is late. */
 const NODE_INTERVAL = 250
+/** The same after some time in which nothing has happened. */
+const IDLE_INTERVAL = 1_000
 
 /** Opens the TAP and lets traffic flow. Rejects with everything undone. */
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
@@ -63,6 +65,7 @@ class MainThreadNetwork implements Network, Handler {
   #isNodeReady = false
   /** How many events Node's loop has seen (libuv's metrics). */
   #nodeEvents = -1
+  #interval = NODE_INTERVAL
 
   constructor(plane: DataPlane, addresses: SubnetAddresses) {
     this.closed = new Promise((resolve) => {
@@ -98,14 +101,19 @@ class MainThreadNetwork implements Network, Handler {
     // What Node's callbacks ask for is put into its epoll set with its next turn, not before: after
     // one in which it did something, it has another before anybody sleeps.
     const { events } = performance.nodeTiming.uvMetricsInfo
-    const limit = events === this.#nodeEvents ? performance.now() + NODE_INTERVAL : 0
+    const limit = events === this.#nodeEvents ? performance.now() + this.#interval : 0
     this.#nodeEvents = events
+    let turns = 0
     try {
-      do this.#plane.turn(limit)
-      while (!this.#isNodeReady && !this.#isClosed && reactor.now < limit)
+      do {
+        this.#plane.turn(limit)
+        turns++
+      } while (!this.#isNodeReady && !this.#isClosed && reactor.now < limit)
     } catch (error) {
       this.end('failed', error as Error)
     }
+    const isIdle = turns === 1 && !this.#isNodeReady && limit > 0
+    this.#interval = isIdle ? Math.min(IDLE_INTERVAL, 2 * this.#interval) : NODE_INTERVAL
     if (!this.#isClosed) setImmediate(this.#run)
   }
 
