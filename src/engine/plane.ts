@@ -47,9 +47,8 @@ export interface PlaneOptions {
 const SLOTS = 32 * 1024 * 1024
 /** Fairness, and one ACK a batch: frames read from the TAP before what they made due is sent. */
 const MAX_FRAMES = 16
-/** Ours: a turn that carries more is not one of requests and answers. */
+/** Ours: a turn with more, however small they are, is not one of a request or an answer. */
 const FEW_FRAMES = 4
-const LITTLE = 16 * 1024
 
 export class DataPlane implements Handler {
   token = -1
@@ -78,8 +77,8 @@ export class DataPlane implements Handler {
    */
   #expected = 1
   /** Of the TAP, at the end of the last turn. */
-  #carried = 0
   #frames = 0
+  #octets = 0
 
   /** `onGone` is called when the TAP will never give a frame again. */
   constructor(attached: AttachedTap, options: PlaneOptions, onGone: (error: Error) => void) {
@@ -179,15 +178,14 @@ export class DataPlane implements Handler {
     this.#weigh()
   }
 
-  /** Was much carried in this turn? */
+  /** What the TAP has carried in this turn. */
   #weigh(): void {
     const { received, receivedOctets, sent, sentOctets } = this.#tap.counters
-    const [frames, carried] = [received + sent, receivedOctets + sentOctets]
-    if (frames - this.#frames > FEW_FRAMES || carried - this.#carried > LITTLE) {
-      this.reactor.carriedMuch()
-    }
+    const frames = received + sent
+    const octets = receivedOctets + sentOctets
+    this.reactor.carried(frames - this.#frames > FEW_FRAMES ? Infinity : octets - this.#octets)
     this.#frames = frames
-    this.#carried = carried
+    this.#octets = octets
   }
 
   /** The TAP has frames. */

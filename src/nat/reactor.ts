@@ -37,7 +37,9 @@ class Delay implements Timed {
 
 /** Ours, in ms. */
 const POLL = 0.1
-/** Ours, in ms: for how long nobody polls when much was carried. */
+/** Ours, in octets: who sends more at a time waits for no answer. */
+const LITTLE = 16 * 1024
+/** Ours, in ms: for how long nobody polls when more than that was carried. */
 const QUIET = 10
 
 const SLOT_BITS = 20
@@ -122,9 +124,9 @@ export class Reactor {
     }
   }
 
-  /** Much was carried in this turn. */
-  carriedMuch(): void {
-    this.#quietUntil = this.now + QUIET
+  /** So many octets were carried, in this turn or at once. */
+  carried(octets: number): void {
+    if (octets > LITTLE) this.#quietUntil = this.now + QUIET
   }
 
   #wait(deadline: number): number {
@@ -132,7 +134,7 @@ export class Reactor {
     const begun = performance.now()
     const until = Math.min(deadline, this.#deadlines.next())
     let count = 0
-    if (this.#isBrisk && begun >= this.#quietUntil) {
+    if (this.#isBrisk && begun >= this.#quietUntil && begun < until) {
       const end = Math.min(until, begun + POLL)
       do count = this.#epoll.wait(0)
       while (count === 0 && performance.now() < end)

@@ -178,7 +178,7 @@ export class SplicedFlow implements Orphan {
     }
     if (n > 0) {
       lane.held -= n
-      if (n > LITTLE) this.#host.reactor.carriedMuch()
+      this.#host.reactor.carried(n)
       if (lane === this.#toGuest) this.#entry!.toGuest += n
       else this.#entry!.fromGuest += n
     }
@@ -224,8 +224,6 @@ export class SplicedFlow implements Orphan {
 
 /** Ours, in ms. */
 const PIPE_RETRY = 20
-/** Ours: who sends more at a time waits for no answer. */
-const LITTLE = 16 * 1024
 
 /** One of the two sockets. */
 class End implements Handler {

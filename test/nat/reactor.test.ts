@@ -120,7 +120,11 @@ describe('after a short wait', () => {
 
   test('nobody is kept from a processor that much is carried by, until there is less', () => {
     wait(0.05)
-    reactor.carriedMuch()
+    reactor.carried(16 * 1024)
+    sleeps = []
+    wait(0.05)
+    expect(sleeps.length).toBeGreaterThan(2)
+    reactor.carried(16 * 1024 + 1)
     sleeps = []
     wait(0.05)
     expect(sleeps).toHaveLength(1)
