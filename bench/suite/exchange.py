@@ -5,6 +5,7 @@ Clients:  rr, crr, udp-rr HOST PORT SECONDS; idle HOST PORT COUNT (holds connect
 """
 import json
 import resource
+import select
 import socket
 import sys
 import threading
@@ -17,21 +18,31 @@ def serve(host, port):
     server.bind((host, port))
     server.listen(4096)
     threading.Thread(target=serve_udp, args=(host, port), daemon=True).start()
-    threading.stack_size(65536)
     print("listening", flush=True)
+    # Not a thread for each: ten thousand of them take a minute to end.
+    poll = select.epoll()
+    poll.register(server, select.EPOLLIN)
+    connections = {}
     while True:
-        connection, _ = server.accept()
-        threading.Thread(target=echo, args=(connection,), daemon=True).start()
+        for fd, _ in poll.poll():
+            if fd == server.fileno():
+                connection, _ = server.accept()
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connections[connection.fileno()] = connection
+                poll.register(connection, select.EPOLLIN)
+            elif not echo(connections[fd]):
+                connections.pop(fd).close()
 
 
 def echo(connection):
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """One octet, back; False when there will be no more."""
     try:
-        while octet := connection.recv(1):
+        octet = connection.recv(1)
+        if octet:
             connection.sendall(octet)
+        return bool(octet)
     except OSError:
-        pass
-    connection.close()
+        return False
 
 
 def serve_udp(host, port):
