@@ -205,6 +205,8 @@ inWorlds((lab) => {
       await program.run(serveKept, 'kept', { port: 70 })
       await guest.run(tasks.connectKept, 'kept', { host: GATEWAY, port: 70 })
       await guest.run(tasks.act, 'kept', { send: 'x' })
+      // The guest may be connected before the program has been told.
+      await soon(() => program.run(({ keep }) => keep.has('kept')), 2_000)
       await program.run(({ keep }) => void (keep.get('kept') as NetworkSocket).resume())
       await guest.run(tasks.act, 'kept', 'end')
       expect(await guest.run(tasks.standing, 'kept', 'ended')).toMatchObject({ ended: true })
