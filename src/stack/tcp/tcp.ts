@@ -249,7 +249,8 @@ export class Tcp {
         if (request.irs === seg.seq) return request.heard(now) // the dial goes on
         this.#giveUp(request, 'guest-reset')
       }
-      if (this.requests.size + this.halfOpen.size >= this.limits.halfOpen) {
+      // More than one must give way where both ends have opened at once: those are let in without being asked for.
+      while (this.requests.size + this.halfOpen.size >= this.limits.halfOpen) {
         this.counters.drop.tcpHalfOpen++
         if (!this.#recycle(now)) return
       }
