@@ -1,15 +1,9 @@
 /** A network on which nothing happens costs next to nothing. */
-import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { inWorlds, peer } from './lab.ts'
+import { sleeps } from './proc.ts'
 
 const WINDOW = 3_000
-
-/** How often the main thread has slept (proc_pid_status(5)). */
-function sleeps(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)![1])
-}
 
 describe.skipIf(peer)('an idle network', () => {
   inWorlds((lab) => {

@@ -11,6 +11,12 @@ export function residentMiB(pid: number): number {
   return Number(line?.[1]) / 1024
 }
 
+/** How often its main thread has slept so far (proc_pid_status(5)). */
+export function sleeps(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)![1])
+}
+
 /** User and system time used so far, in ms. */
 export function cpuMs(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
