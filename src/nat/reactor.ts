@@ -129,25 +129,26 @@ export class Reactor {
     if (octets > LITTLE) this.#quietUntil = this.now + QUIET
   }
 
-  #wait(deadline: number): number {
-    if (this.#pending.length > 0) return this.#epoll.wait(0)
-    const begun = performance.now()
-    const until = Math.min(deadline, this.#deadlines.next())
-    let count = 0
-    if (this.#isBrisk && begun >= this.#quietUntil && begun < until) {
-      const end = Math.min(until, begun + POLL)
-      do count = this.#epoll.wait(0)
-      while (count === 0 && performance.now() < end)
+  /** How many events there are, by `until` at the latest. */
+  #wait(begun: number, until: number): number {
+    let now = begun
+    if (this.#isBrisk && begun >= this.#quietUntil) {
+      for (const end = Math.min(until, begun + POLL); now < end; now = performance.now()) {
+        const count = this.#epoll.wait(0)
+        if (count !== 0) return count
+      }
     }
-    if (count === 0) count = this.#epoll.wait(Math.max(0, until - performance.now()))
-    this.#isBrisk = count > 0 && performance.now() - begun < POLL
-    return count
+    return this.#epoll.wait(Math.max(0, until - now))
   }
 
   /** Waits for events, until `deadline` at the latest, and hands them out. */
   turn(deadline: number): void {
-    const count = this.#wait(deadline)
+    const begun = performance.now()
+    const goesOn = this.#pending.length > 0
+    const until = goesOn ? begun : Math.min(deadline, this.#deadlines.next())
+    const count = this.#wait(begun, until)
     this.now = performance.now()
+    if (!goesOn) this.#isBrisk = count > 0 && this.now - begun < POLL
     for (let i = 0; i < count; i++) {
       const token = this.#epoll.token(i)
       const handler = this.#handlers[token & SLOT_MASK]
