@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { explain, preflight } from '../src/lab/preflight.ts'
 import { execute } from '../src/lab/program.ts'
+import { World } from '../src/lab/world.ts'
 import { svgOf } from './report/chart.ts'
 import { markdownOf, withSection } from './report/markdown.ts'
 import { pageOf } from './report/page.ts'
@@ -21,6 +22,7 @@ import { commit, describeMachine } from './suite/machine.ts'
 import { type Plan, planOf, USAGE } from './suite/options.ts'
 import { runSuite } from './suite/run.ts'
 import { chosenOf, suiteOf } from './suite/suite.ts'
+import type { Workload } from './suite/workload.ts'
 
 main().catch((error) => {
   process.exitCode = 1
@@ -57,7 +59,21 @@ async function measure(plan: Plan): Promise<Report> {
     throw new Error('dist/ is older than src/: run npm run build')
   const workloads = chosenOf(plan)
   const chosen = await choose(plan)
-  const machine = await describeMachine(plan.effort.congestion)
+  const world = await World.open(undefined, plan.congestion)
+  try {
+    return await measureIn(world, plan, chosen, workloads)
+  } finally {
+    await world.close()
+  }
+}
+
+async function measureIn(
+  world: World,
+  plan: Plan,
+  chosen: readonly Chosen[],
+  workloads: readonly Workload[],
+): Promise<Report> {
+  const machine = await describeMachine(world.congestion)
   const { rounds, effort } = plan
   console.log(
     Object.entries(machine)
@@ -68,7 +84,7 @@ async function measure(plan: Plan): Promise<Report> {
     `${rounds} × ${effort.seconds} s each, interleaved; medians ± half the quartiles' distance\n`,
   )
   const names = chosen.map(({ contender }) => contender)
-  const results = await runSuite(plan, names, workloads, progress())
+  const results = await runSuite(world, plan, names, workloads, progress())
   const rows = results.rows()
   return {
     format: 1,
@@ -90,11 +106,13 @@ async function measure(plan: Plan): Promise<Report> {
   }
 }
 
+interface Chosen {
+  contender: Contender
+  version: string
+}
+
 /** Those that are wanted and there; says how to get the others. */
-async function choose({
-  only,
-  against,
-}: Plan): Promise<{ contender: Contender; version: string }[]> {
+async function choose({ only, against }: Plan): Promise<Chosen[]> {
   const all = [...contenders]
   if (against !== undefined) {
     const { name, binary } = revision(against)
@@ -105,7 +123,7 @@ async function choose({
     const names = [...new Set(all.map(({ name }) => name))].join(', ')
     throw new Error(`cannot use --only ${unknown}: there are ${names}`)
   }
-  const chosen: { contender: Contender; version: string }[] = []
+  const chosen: Chosen[] = []
   for (const contender of all) {
     const { name, hint, offers } = contender
     if (only && !only.includes(name.split('@')[0]!)) continue

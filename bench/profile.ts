@@ -258,7 +258,7 @@ async function run(
     const seconds = whole('--seconds', options.seconds)
     const effort = {
       ...{ seconds, exchanges: seconds, connections: CONNECTIONS },
-      ...{ watch: 5, steps: 5, starts: 1, congestion: 'cubic' },
+      ...{ watch: 5, steps: 5, starts: 1 },
     }
     const forward = { host: HOST_ADDRESS, port: HOST_PORT }
     const running = { pids: [daemon.pid], guest, gateway: GATEWAY, forward, stop: async () => {} }

@@ -22,8 +22,6 @@ async function started(server: Program): Promise<Program> {
 export interface IperfOptions {
   port: number
   seconds: number
-  /** Of both ends; without it it is UDP, or the kernel's choice. */
-  congestion?: string
   args?: readonly string[]
 }
 
@@ -34,9 +32,8 @@ export type IperfEnd = Record<string, any>
 export async function iperf(
   place: Namespace,
   host: string,
-  { port, seconds, congestion, args = [] }: IperfOptions,
+  { port, seconds, args = [] }: IperfOptions,
 ): Promise<IperfEnd> {
-  const control = congestion === undefined ? [] : ['--congestion', congestion]
   const command = [
     'iperf3',
     '--client',
@@ -47,7 +44,7 @@ export async function iperf(
     `${seconds}`,
     '--json',
   ]
-  const { stdout, stderr } = await place.execute([...command, ...control, ...args], {
+  const { stdout, stderr } = await place.execute([...command, ...args], {
     limit: seconds * 1000 + 20_000,
   })
   const report = JSON.parse(stdout || '{}')

@@ -11,7 +11,7 @@ export async function describeMachine(congestion: string): Promise<Record<string
     CPU: `${cpus()[0]?.model.trim()} × ${cpus().length}${isVirtual ? ', virtual' : ''}`,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     Linux: release(),
-    TCP: `${congestion} in iperf3, ${read('/proc/sys/net/ipv4/tcp_congestion_control').trim()} elsewhere`,
+    TCP: congestion,
     Node: process.versions.node,
     iperf: stdout.split(' ')[1] ?? '?',
   }

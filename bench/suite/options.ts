@@ -11,7 +11,7 @@ what is measured
   --mtu N,…            default 1500,4000,16384,65520
   --only NAME,…        these contenders (--list)
   --group NAME,…       these groups of workloads (--list)
-  --congestion NAME    of iperf3's TCP (default cubic)
+  --congestion NAME    of everybody's TCP (default cubic, or reno where the kernel does not give that to namespaces)
   --node FILE,…        start the command with these programs of Node as well
   --against REVISION   slipway as it was then as one more contender
   --from FILE          measures nothing: makes the outputs of a run that was kept with --json
@@ -30,8 +30,6 @@ export interface Effort {
   seconds: number
   /** Of requests and responses, in s. */
   exchanges: number
-  /** The congestion control of iperf3's ends: machines have different ones by default. */
-  congestion: string
   /** How many idle connections: at first, and in the end. */
   connections: readonly [number, number]
   /** How long one looks at what an idle daemon uses, in s. */
@@ -44,6 +42,8 @@ export interface Effort {
 
 export interface Plan {
   effort: Effort
+  /** The congestion control of the world, if not its default. */
+  congestion: string | undefined
   rounds: number
   mtus: readonly number[]
   /** Only the quick ones of the workloads; with `smoke` all of ours, and of the others' the quick ones. */
@@ -58,9 +58,7 @@ export interface Plan {
   outputs: { json?: string; html?: string; svg?: string; markdown?: string }
 }
 
-type Amount = Omit<Effort, 'congestion'>
-
-const FULL: Amount = {
+const FULL: Effort = {
   seconds: 3,
   exchanges: 2,
   connections: [1_000, 10_000],
@@ -68,7 +66,7 @@ const FULL: Amount = {
   steps: 8,
   starts: 5,
 }
-const QUICK: Amount = {
+const QUICK: Effort = {
   seconds: 1,
   exchanges: 0.6,
   connections: [1_000, 10_000],
@@ -76,7 +74,7 @@ const QUICK: Amount = {
   steps: 6,
   starts: 2,
 }
-const SMOKE: Amount = {
+const SMOKE: Effort = {
   seconds: 1,
   exchanges: 0.3,
   connections: [20, 100],
@@ -95,7 +93,7 @@ export function planOf(argv: readonly string[]): Plan | 'help' {
       mtu: { type: 'string' },
       only: { type: 'string' },
       group: { type: 'string' },
-      congestion: { type: 'string', default: 'cubic' },
+      congestion: { type: 'string' },
       node: { type: 'string' },
       against: { type: 'string' },
       from: { type: 'string' },
@@ -115,11 +113,8 @@ export function planOf(argv: readonly string[]): Plan | 'help' {
   const effort = o.smoke ? SMOKE : o.quick ? QUICK : FULL
   const mtus = o.mtu ?? (o.smoke ? '1500' : o.quick ? '1500,65520' : '1500,4000,16384,65520')
   return {
-    effort: {
-      ...effort,
-      seconds: whole('--seconds', o.seconds, effort.seconds, 1, 600),
-      congestion: o.congestion,
-    },
+    effort: { ...effort, seconds: whole('--seconds', o.seconds, effort.seconds, 1, 600) },
+    congestion: o.congestion,
     rounds: whole('--rounds', o.rounds, o.smoke || o.quick ? 1 : 5, 1, 1000),
     mtus: [...new Set(mtus.split(','))].map((text) => whole('--mtu', text, 0, 68, 65_520)),
     quick: o.quick && o.group === undefined,

@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { World } from '../../src/lab/world.ts'
+import type { World } from '../../src/lab/world.ts'
 import type { Contender, Running } from './contenders/contender.ts'
 import { Watch } from './disturbance.ts'
 import { GUEST_PORT, serveIperf } from './iperf.ts'
@@ -37,6 +37,7 @@ interface Run {
 }
 
 export async function runSuite(
+  world: World,
   plan: Plan,
   contenders: readonly Contender[],
   workloads: readonly Workload[],
@@ -45,23 +46,18 @@ export async function runSuite(
   const { rounds, mtus } = plan
   const names = contenders.map(({ name }) => name)
   const results = new Results(names, workloads)
-  const world = await World.open()
   const run: Run = { world, plan, watch: new Watch(cpus().length), results }
   const turns = rounds * mtus.length
   let turn = 0
-  try {
-    await startServers(world, results.names)
-    for (let round = 1; round <= rounds; round++) {
-      for (const mtu of mtus) {
-        const due = workloads.filter((one) => isDue(one, round, mtu === mtus[0]))
-        const at = `round ${round} of ${rounds}, MTU ${mtu}`
-        const told: Progress = (what, part) => progress(`${at}: ${what}`, (turn + part) / turns)
-        await takeTurns(run, contenders, due, round, mtu, told)
-        turn++
-      }
+  await startServers(world, results.names)
+  for (let round = 1; round <= rounds; round++) {
+    for (const mtu of mtus) {
+      const due = workloads.filter((one) => isDue(one, round, mtu === mtus[0]))
+      const at = `round ${round} of ${rounds}, MTU ${mtu}`
+      const told: Progress = (what, part) => progress(`${at}: ${what}`, (turn + part) / turns)
+      await takeTurns(run, contenders, due, round, mtu, told)
+      turn++
     }
-  } finally {
-    await world.close()
   }
   return results
 }

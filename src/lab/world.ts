@@ -29,6 +29,12 @@ export const GATEWAY = '10.0.2.2'
 /** An address of the "host" that is not its loopback (TEST-NET-1, RFC 5737). */
 export const HOST_ADDRESS = '192.0.2.1'
 
+/**
+ * The congestion control of a world's TCP, the first that the kernel gives it: a machine's own may be BBR, whose timers cost a
+ * virtual machine half of what it carries. CUBIC is Linux's default; a namespace may not have it unless every user may.
+ */
+const CONGESTION = ['cubic', 'reno']
+
 /** A place where functions and programs can be run. */
 export class Namespace {
   readonly agent: Agent
@@ -98,18 +104,22 @@ export class World {
   readonly host: Namespace
   /** A directory of the world's user: sockets and the like. */
   readonly directory: string
+  /** What its TCP has for congestion control. */
+  readonly congestion: string
   readonly #namespaces: Namespace[] = []
   readonly #daemons: Daemon[] = []
   /** Each network by name, as /proc shows it, with a descriptor: a name is given anew once nothing holds it. */
   readonly #networks = new Map<string, number>()
 
-  private constructor(host: Namespace, directory: string) {
+  private constructor(host: Namespace, directory: string, congestion: string) {
     this.host = host
     this.directory = directory
+    this.congestion = congestion
     this.#own(host)
   }
 
-  static async open(identity?: Identity): Promise<World> {
+  /** `congestion`: of its TCP, instead of Linux's default. */
+  static async open(identity?: Identity, congestion?: string): Promise<World> {
     const root = process.getuid!() === 0
     const directory = fs.mkdtempSync(join(tmpdir(), 'slipway-'))
     if (root && identity) fs.chownSync(directory, identity.uid, identity.gid)
@@ -120,7 +130,14 @@ export class World {
         ...become(identity),
         ...['unshare', '--user', '--map-root-user', '--net', '--mount', '--propagation', 'private'],
       ])
-      const world = new World(new Namespace(agent, become(identity), ['-U', '-n', '-m']), directory)
+      const host = new Namespace(agent, become(identity), ['-U', '-n', '-m'])
+      const control = await agent.run(chooseCongestion, congestion ? [congestion] : CONGESTION)
+      if (congestion !== undefined && control !== congestion) {
+        throw new Error(
+          `cannot have congestion control ${congestion}: the kernel leaves it at ${control}`,
+        )
+      }
+      const world = new World(host, directory, control)
       await agent.run(prepareHost, HOST_ADDRESS, join(directory, 'resolv.conf'))
       return world
     } catch (error) {
@@ -148,6 +165,7 @@ export class World {
     const kinds = podman ? ['-n', '-m'] : ['-U', '-n', '-m']
     const container = new Namespace(agent, outer, kinds)
     this.#own(container)
+    await agent.run(chooseCongestion, [this.congestion])
     const resolvConf = join(this.directory, `resolv.conf.${agent.pid}`)
     fs.writeFileSync(resolvConf, `nameserver ${nameserver}\n`)
     fs.chmodSync(resolvConf, 0o644)
@@ -240,6 +258,20 @@ function prepareHost(kit: Kit, address: string, resolvConf: string): void {
   loopbackUp(address)
   fs.writeFileSync(resolvConf, 'nameserver 127.0.0.1\n')
   childProcess.execFileSync('mount', ['--bind', resolvConf, '/etc/resolv.conf'])
+}
+
+/** For the network that it runs in: the first of `names` that the kernel gives it. Returns what there is then. */
+function chooseCongestion({ fs }: Kit, names: readonly string[]): string {
+  const file = '/proc/sys/net/ipv4/tcp_congestion_control'
+  for (const name of names) {
+    try {
+      fs.writeFileSync(file, name)
+      break
+    } catch {
+      // not in this kernel, or not for a namespace, or not for this user
+    }
+  }
+  return fs.readFileSync(file, 'utf8').trim()
 }
 
 function bindResolvConf({ childProcess }: Kit, file: string): void {

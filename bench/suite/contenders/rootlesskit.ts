@@ -11,6 +11,9 @@ import { GUEST_PORT, iperfServer, says } from '../iperf.ts'
 import { pause } from '../workload.ts'
 import { type Contender, firstLine, shell } from './contender.ts'
 
+/** Its container is not one of the world's. */
+const WITH_CONGESTION = 'echo "$0" >/proc/sys/net/ipv4/tcp_congestion_control; exec "$@"'
+
 export const rootlesskit: Contender = {
   name: 'rootlesskit',
   hint: 'apt install rootlesskit slirp4netns',
@@ -23,7 +26,7 @@ export const rootlesskit: Contender = {
       ...['env', `PATH=${bin}:${process.env.PATH}`],
       ...['rootlesskit', '--state-dir', state, '--net=slirp4netns', `--mtu=${mtu}`],
       ...['--port-driver=builtin', '-p', `127.0.0.1:${hostPort}:${GUEST_PORT}/tcp`],
-      ...iperfServer(GUEST_PORT),
+      ...['sh', '-c', WITH_CONGESTION, world.congestion, ...iperfServer(GUEST_PORT)],
     ])
     await says(program, 'listening')
     const child = Number(readFileSync(join(state, 'child_pid'), 'utf8'))

@@ -39,11 +39,10 @@ async function several(place: GuestPlace, mode: Mode): Promise<Found> {
 /** First TCP's, then UDP's, beside one transfer, which is as fast as this contender makes it. */
 async function besideBulk(place: GuestPlace, args: readonly string[]): Promise<Found> {
   const { guest, gateway } = place.running
-  const { exchanges: seconds, congestion } = place.effort
+  const { exchanges: seconds } = place.effort
   const bulk = iperf(guest, gateway, {
     port: hostPortOf(place),
     seconds: Math.ceil(2 * seconds + 2), // a whole number, for iperf3
-    congestion,
     args: [...args, ...place.tuning],
   })
   bulk.catch(() => {}) // awaited below

@@ -19,8 +19,11 @@ function arrivedBothWays(end: IperfEnd): Found {
 
 async function fromGuest(place: Place, args: readonly string[]): Promise<IperfEnd> {
   const { running, effort, tuning } = place as GuestPlace
-  const { seconds, congestion } = effort
-  const options = { port: hostPortOf(place), seconds, congestion, args: [...args, ...tuning] }
+  const options = {
+    port: hostPortOf(place),
+    seconds: effort.seconds,
+    args: [...args, ...tuning],
+  }
   return iperf(running.guest, running.gateway, options)
 }
 
@@ -30,8 +33,7 @@ async function fromHost(
   { host, port }: { host: string; port: number },
   args: readonly string[],
 ): Promise<IperfEnd> {
-  const { seconds, congestion } = effort
-  return iperf(world.host, host, { port, seconds, congestion, args: [...args, ...tuning] })
+  return iperf(world.host, host, { port, seconds: effort.seconds, args: [...args, ...tuning] })
 }
 
 const streams = (count: number): string[] => (count === 1 ? [] : ['--parallel', `${count}`])

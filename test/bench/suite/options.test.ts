@@ -13,7 +13,8 @@ test('without options: five rounds at four MTUs, everything', () => {
     groups: undefined,
     nodes: [],
     outputs: {},
-    effort: { seconds: 3, congestion: 'cubic', connections: [1_000, 10_000], watch: 30 },
+    congestion: undefined,
+    effort: { seconds: 3, connections: [1_000, 10_000], watch: 30 },
   })
 })
 
