@@ -3,9 +3,9 @@ import { closePipe, openPipe, type Pipe } from '../sys/splice.ts'
 import type { GuestSockets } from './guest-sockets.ts'
 
 /** Ours: what one pipe holds; an ordinary user may have 64 MiB in pipes (fs.pipe-user-pages-soft, pipe(7)). */
-export const PIPE_LEN: number = 256 * 1024
+export const PIPE_LEN: number = 512 * 1024
 /** Ours: empty pipes that are kept for the next. */
-const MOST_KEPT = 64
+const MOST_KEPT = 32
 
 export interface Splicing {
   readonly sockets: GuestSockets
