@@ -114,6 +114,7 @@ export class DataPlane implements Handler {
       end: stackAt + stackLen,
       link: this.captures,
       mtu,
+      gsoIpv4MaxSize: this.#tap.gsoIpv4MaxSize,
       mac: gatewayMac(attached),
       subnet,
       addresses: [addresses.gateway, addresses.dns],

@@ -46,7 +46,7 @@ function metricsOf(stats: Stats): Metric[] {
   return [
     counter(
       'frames',
-      'Frames of the container. With segmentation offload one has up to 64 KiB.',
+      'Frames of the container. With segmentation offload one has up to 64 KiB, to the container up to 256 KiB.',
       byDirection(fromGuest.frames, toGuest.frames),
     ),
     counter(

@@ -123,7 +123,7 @@ export interface Ending {
   readonly error?: Error
 }
 
-/** Frames and their octets. With segmentation offload a frame has up to 64 KiB. */
+/** Frames and their octets. With segmentation offload a frame has up to 64 KiB, to the guest up to 256 KiB. */
 export interface Traffic {
   readonly frames: number
   readonly octets: number

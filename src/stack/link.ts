@@ -33,7 +33,7 @@ export const GSO_TCPV4 = 1
 export const GSO_TCPV6 = 4
 export const GSO_UDP_L4 = 5
 
-/** The most slices of one frame: its headers, and 64 KiB of text from 16-KiB chunks, or datagrams of one super-datagram. */
+/** The most slices of one frame: its headers, and 256 KiB of text from 16-KiB chunks, or datagrams of one super-datagram. */
 export const MAX_SLICES: number = 1 + 32
 
 /** A frame to the guest. The first slice holds all headers and nothing else. */

@@ -10,6 +10,8 @@ import type { Departure, Memory } from './link.ts'
 
 /** Linux' unres_qlen is in octets; a handful of frames is what a SYN or a datagram needs. */
 const MAX_HELD = 8
+/** A place for one held frame: as large as IP's lengths can tell, and its headers. */
+export const HELD_LEN: number = 68 * 1024
 /** Ours: a guest that invents source addresses does not fill the memory. */
 const MAX_NEIGHBOURS = 4096
 /** RFC 1191 §6.3, RFC 8201 §4: then a larger one is tried. */
@@ -64,7 +66,7 @@ export class Neighbours {
   readonly #order: Neighbour[] = []
   readonly #key = new Int32Array(KEY_WORDS)
   readonly #memory: Memory
-  /** A place of 68 KiB in which a held frame is sent from. */
+  /** A place of HELD_LEN octets in which a held frame is sent from. */
   readonly #at: number
 
   constructor(memory: Memory, at: number, seed: number) {
@@ -104,10 +106,10 @@ export class Neighbours {
     return neighbour
   }
 
-  /** Keeps a copy of the frame until the neighbour is known. False when too many wait already. */
+  /** Keeps a copy of the frame until the neighbour is known. False when too many wait already, or it has no room. */
   hold(neighbour: Neighbour, departure: Departure): boolean {
-    if (neighbour.held.length >= MAX_HELD) return false
     const { slices, csumStart, csumOffset, gsoType, gsoSize } = departure
+    if (neighbour.held.length >= MAX_HELD || slices.total > HELD_LEN) return false
     const bytes = new Uint8Array(slices.total)
     for (let i = 0, to = 0; i < slices.count; i++) {
       const at = slices.at[i]!

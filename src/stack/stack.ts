@@ -15,7 +15,7 @@ import { IcmpErrors, type Reason } from './icmp-errors.ts'
 import { Ipv4Layer } from './ipv4-layer.ts'
 import { Ipv6Layer, type Ipv6Subnet } from './ipv6-layer.ts'
 import type { Arrival, Link, Memory } from './link.ts'
-import { type Neighbour, Neighbours } from './neighbours.ts'
+import { HELD_LEN, type Neighbour, Neighbours } from './neighbours.ts'
 import { Pool } from './pool.ts'
 import type { CongestionName } from './tcp/congestion.ts'
 import { type SynRequest, Tcp, type TcpLimits } from './tcp/tcp.ts'
@@ -23,6 +23,7 @@ import { TRANSMITTER_LEN, Transmitter } from './transmitter.ts'
 import { type Datagram, Transport } from './transport.ts'
 import { isMapped } from './wire/address.ts'
 import * as ethernet from './wire/ethernet.ts'
+import * as ipv4 from './wire/ipv4.ts'
 
 export type { Datagram } from './transport.ts'
 
@@ -50,6 +51,11 @@ export interface StackOptions {
   readonly end: number
   readonly link: Link
   readonly mtu: number
+  /**
+   * The longest IPv4 packet of TCP's that the link cuts, in octets (ip-link(8)). One beyond 65,535 has a total length
+   * of 0, as Linux' BIG TCP has it. Default: 65,535.
+   */
+  readonly gsoIpv4MaxSize?: number | undefined
   /** Our Ethernet address. */
   readonly mac: Uint8Array
   readonly subnet: { readonly network: number; readonly prefix: number }
@@ -66,10 +72,10 @@ export interface StackOptions {
   readonly random: () => number
 }
 
-/** A frame as large as a link may carry, and its headers. */
-const FRAME_LEN = 68 * 1024
+/** A datagram that was put together, in a frame. */
+const WHOLE_LEN = 68 * 1024
 /** What the stack needs of its memory besides the pool. */
-export const OVERHEAD: number = TRANSMITTER_LEN + 2 * FRAME_LEN
+export const OVERHEAD: number = TRANSMITTER_LEN + HELD_LEN + WHOLE_LEN
 
 const UNSPECIFIED = new Int32Array(4)
 
@@ -96,11 +102,11 @@ export class Stack {
     const gateway = addresses[0]!
     const headers = options.at
     const held = headers + TRANSMITTER_LEN
-    const whole = held + FRAME_LEN
+    const whole = held + HELD_LEN
     this.mac = mac
     this.#options = options
     this.#memory = memory
-    this.pool = new Pool(whole + FRAME_LEN, options.end)
+    this.pool = new Pool(whole + WHOLE_LEN, options.end)
     this.neighbours = new Neighbours(memory, held, random())
     const { neighbours, pool } = this
     this.transmitter = new Transmitter({
@@ -125,6 +131,7 @@ export class Stack {
       ...{ memory, pool, transmitter, counters, mtu, limits, random, onSyn },
       errors: flowErrors,
       congestion: options.congestion,
+      gsoIpv4MaxSize: options.gsoIpv4MaxSize ?? ipv4.MAX_LEN,
     })
     const transport = new Transport({
       memory,

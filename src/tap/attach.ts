@@ -7,6 +7,7 @@
  * headers: it would read 64-KiB frames without checksums). So both are set here whatever they were,
  * and put back by `detach`.
  */
+import { release } from 'node:os'
 import {
   EINVAL,
   IFF_MULTI_QUEUE,
@@ -52,6 +53,8 @@ export interface Offload {
   readonly tso: boolean
   /** Cutting UDP into datagrams. */
   readonly uso: boolean
+  /** Cutting TCP over IPv4 that is longer than an IP packet's length can tell (BIG TCP). */
+  readonly bigTcp: boolean
 }
 
 /** An attached TAP. Only numbers, strings and booleans: it can be posted to another thread. */
@@ -74,7 +77,7 @@ export interface AttachOptions {
   readonly vnetHeader?: boolean
 }
 
-const NO_OFFLOAD: Offload = { csum: false, tso: false, uso: false }
+export const NO_OFFLOAD: Offload = { csum: false, tso: false, uso: false, bigTcp: false }
 
 /** Makes the interface, or takes the persistent one of that name. */
 export function attach(fd: number, name: string, options: AttachOptions = {}): AttachedTap {
@@ -161,11 +164,21 @@ function setOffload(fd: number, hasHeader: boolean): Offload {
     tryIoctlValue(fd, TUNSETOFFLOAD, 0)
     return NO_OFFLOAD
   }
+  const bigTcp = takesBigTcp()
   if (tryIoctlValue(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) >= 0) {
-    return { csum: true, tso: true, uso: true }
+    return { csum: true, tso: true, uso: true, bigTcp }
   }
   for (const offload of [tcp, TUN_F_CSUM, 0]) {
     if (tryIoctlValue(fd, TUNSETOFFLOAD, offload) >= 0) break
   }
-  return { csum: true, tso: true, uso: false }
+  return { csum: true, tso: true, uso: false, bigTcp }
+}
+
+/**
+ * No call tells. Linux reads such packets since 6.3, and a TAP has room for one since 6.6, where a frame's pages come by
+ * eights. It is the guest's kernel as well.
+ */
+function takesBigTcp(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number.parseFloat)
+  return major > 6 || (major === 6 && minor >= 6)
 }

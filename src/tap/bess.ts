@@ -8,7 +8,7 @@ import { EAGAIN, ECONNABORTED } from '../sys/constants.ts'
 import { must } from '../sys/errors.ts'
 import { close } from '../sys/io.ts'
 import { acceptPackets, listenPackets, setSendRoom } from '../sys/unix-socket.ts'
-import type { AttachedTap } from './attach.ts'
+import { type AttachedTap, NO_OFFLOAD } from './attach.ts'
 
 /** Ours: how often, in ms, one looks for the client. Nothing else is waited for meanwhile. */
 const LOOK = 20
@@ -30,8 +30,8 @@ export async function acceptBess(path: string, isCancelled: () => boolean): Prom
   try {
     const fd = await client(listening, path, isCancelled)
     setSendRoom(fd, SEND_ROOM)
-    const offload = { csum: false, tso: false, uso: false }
-    return { fd, name: 'bess', headerLen: 0, packetInformation: false, offload, isSocket: true }
+    const shape = { headerLen: 0, packetInformation: false, offload: NO_OFFLOAD }
+    return { fd, name: 'bess', ...shape, isSocket: true }
   } finally {
     process.off('exit', cleanUp)
     cleanUp()

@@ -3,7 +3,8 @@
  *
  * Frames are copied to a buffer, and the buffer is written out when the data plane's turn ends, or when it is full. Who
  * does not read (a pipe that is full) loses frames, which are counted, and holds up nobody. A super-frame is captured as
- * it is, with up to 64 KiB, as every capture on an interface with segmentation offload has it.
+ * it is, as every capture on an interface with segmentation offload has it: with up to 256 KiB, and beyond 64 KiB its IPv4
+ * packet's total length is 0.
  */
 import type { Arrival, Departure, Memory } from '../stack/link.ts'
 import * as checksum from '../stack/wire/checksum.ts'
@@ -19,7 +20,6 @@ export type WriteOut = (bytes: Uint8Array, len: number) => number
 
 /** Ours: a turn's frames on a busy link. */
 const BUFFER_LEN = 2 * 1024 * 1024
-const FRAME_LEN = 68 * 1024
 
 export class Capture {
   /** Frames that are in the file, or on their way to it. */
@@ -76,8 +76,9 @@ export class Capture {
   }
 
   #hasRoom(len: number): boolean {
-    if (this.#end + FRAME_LEN + pcapng.PACKET_OVERHEAD > BUFFER_LEN) this.flush()
-    if (!this.#isBroken && this.#end + len + pcapng.PACKET_OVERHEAD <= BUFFER_LEN) return true
+    const room = len + pcapng.PACKET_OVERHEAD
+    if (this.#end + room > BUFFER_LEN) this.flush()
+    if (!this.#isBroken && this.#end + room <= BUFFER_LEN) return true
     this.dropped++
     this.#gap++
     return false

@@ -1,20 +1,23 @@
 /**
  * The TAP as a link: frames in, frames out, one system call each and nothing allocated.
  *
- * With a vnet header (virtio.ts) a frame has up to 64 KiB of text and its transport checksum is not
+ * With a vnet header (virtio.ts) a frame has up to 64 KiB of text, to the guest 256 KiB, and its transport checksum is not
  * computed by anyone: the kernel cuts and sums only what leaves the machine. Without it, segment.ts
  * does both in software; the stack above does not notice.
  *
  * What the device says, and what it means (KERNEL.md calls these tried):
  *
  *   EAGAIN         nothing there; on write: the queue is full, a drop
+ *   ENOBUFS        on write: no room for a frame as long as this; it is cut here
  *   EIO on write   the interface is down: a drop, and flows stay
  *   EBADFD         the interface was deleted: the end, told to the caller
  */
 import { type Arrival, type Departure, GSO_UDP_L4, type Link } from '../stack/link.ts'
 import { HEADERS_LEN, Segmenter } from '../stack/segment.ts'
+import * as ethernet from '../stack/wire/ethernet.ts'
+import * as ipv4 from '../stack/wire/ipv4.ts'
 import type { Arena } from '../sys/arena.ts'
-import { EAGAIN, EBADF, EBADFD, EIO, ENODEV } from '../sys/constants.ts'
+import { EAGAIN, EBADF, EBADFD, EIO, EMSGSIZE, ENOBUFS, ENODEV, ENOMEM } from '../sys/constants.ts'
 import { close, prefixedWritev, read } from '../sys/io.ts'
 import { type AttachedTap, detach, type Offload } from './attach.ts'
 import * as virtio from './virtio.ts'
@@ -26,8 +29,13 @@ const KEPT_LEN = 192 * 1024
 /** Frames that are kept start at a cache line of their own; this keeps their IP headers aligned, too. */
 const LINE = 64
 
+/** Ours: the longest IPv4 packet of TCP's where BIG TCP is known. In its frame it fits a capture (libpcap's MAXIMUM_SNAPLEN). */
+const GSO_IPV4_MAX_SIZE = 256 * 1024 - ethernet.HEADER_LEN
 /** struct tun_pi, before all else when the TAP was made without IFF_NO_PI. */
 const PACKET_INFORMATION_LEN = 4
+
+/** Memory is there, but not so much at once. */
+const NO_ROOM: ReadonlySet<number> = new Set([EMSGSIZE, ENOBUFS, ENOMEM])
 
 /** What went through, and what did not and why. */
 export class TapCounters {
@@ -51,6 +59,8 @@ export class Tap implements Link {
   readonly mtu: number
   /** What the device does itself. The stack may leave all of it to the link in any case. */
   readonly offload: Offload
+  /** The longest IPv4 packet of TCP's that may be left to it, in octets. */
+  readonly gsoIpv4MaxSize: number
   readonly counters: TapCounters = new TapCounters()
   readonly #attached: AttachedTap
   readonly #arena: Arena
@@ -72,6 +82,7 @@ export class Tap implements Link {
     this.name = attached.name
     this.mtu = mtu
     this.offload = attached.offload
+    this.gsoIpv4MaxSize = this.offload.bigTcp ? GSO_IPV4_MAX_SIZE : ipv4.MAX_LEN
     this.#attached = attached
     this.#arena = arena
     this.#vnet = attached.packetInformation ? PACKET_INFORMATION_LEN : 0
@@ -154,7 +165,10 @@ export class Tap implements Link {
     const { slices } = frame
     if (this.#prefixLen > this.#vnet) virtio.emit(this.#arena.view, this.#out + this.#vnet, frame)
     const n = prefixedWritev(this.fd, this.#arena, this.#out, this.#prefixLen, slices)
-    if (n < 0) return this.#lost(n)
+    if (n < 0) {
+      const isTooLong = slices.total > SLOT_LEN && NO_ROOM.has(-n)
+      return isTooLong ? this.#segmenter.emit(frame, this.#write) : this.#lost(n)
+    }
     this.counters.sent++
     this.counters.sentOctets += slices.total
     return slices.total

@@ -12,7 +12,7 @@ import { pairSum } from './wire/trap-view.ts'
 const SCRATCH = 16
 const FRAME = SCRATCH + HEADERS_LEN
 const SEQ = -20 // near the wrap
-const m = memory(FRAME + 70_000)
+const m = memory(FRAME + 300_000)
 
 interface Source {
   ip: Ip
@@ -155,6 +155,17 @@ describe('a super-frame', () => {
     expect(frames.map((frame) => frame.length)).toEqual([...Array(45).fill(1514), 389])
     const flags = frames.map((frame) => tcp.ctl(new DataView(frame.buffer), 34))
     expect(flags).toEqual([...Array(45).fill(tcp.ACK), ctl])
+  })
+
+  test('longer than an IP packet can be becomes 181', () => {
+    const places = Array.from({ length: 15 }, (_, i) => (i + 1) * 16_384)
+    const source = { ip: tcp4, gsoSize: 1448, places, options: 12, octets: text(181 * 1448) }
+    const departure = departureOf(source)
+    // What its header says of its length is not looked at.
+    m.view.setUint16(departure.slices.at[0]! + 16, 0)
+    const frames = segments(departure)
+    expect(frames.length).toBe(181)
+    expect(asText(frames)).toEqual(asText(twin(source)))
   })
 
   test('that fits one segment is one, of exactly its octets', () => {

@@ -7,11 +7,12 @@ afterEach(endAll)
 const check = (name: string) =>
   program<Record<string, unknown>>([...AS_USER, 'unshare', '-Urn'], './device.ts', name)
 
-/** USO is of Linux 6.2. */
+/** USO is of Linux 6.2; a TAP has BIG TCP since 6.6. */
 const [major = 0, minor = 0] = release().split('.').map(Number)
 const HAS_USO = major > 6 || (major === 6 && minor >= 2)
-const FULL = { csum: true, tso: true, uso: HAS_USO }
-const NONE = { csum: false, tso: false, uso: false }
+const HAS_BIG_TCP = major > 6 || (major === 6 && minor >= 6)
+const FULL = { csum: true, tso: true, uso: HAS_USO, bigTcp: HAS_BIG_TCP }
+const NONE = { csum: false, tso: false, uso: false, bigTcp: false }
 
 describe.skipIf(whyNoTap() !== undefined)('a TAP', () => {
   test('is attached with a vnet header of 10 octets, or says clearly why not', async () => {
@@ -95,6 +96,21 @@ describe.skipIf(whyNoTap() !== undefined)('a TAP', () => {
 
   test('counts a frame that the kernel refuses', async () => {
     expect(await check('a frame that the kernel refuses')).toEqual([0, 1])
+  })
+
+  test.runIf(HAS_BIG_TCP)(
+    'takes super-frames that are longer than an IP packet can be',
+    async () => {
+      const text = 256 * 1024 - 14 - 40
+      // An ARP request and the frame.
+      expect(await check('more than an IP packet can tell of')).toEqual([text, text, 2])
+    },
+  )
+
+  test('cuts a super-frame itself when the kernel has no room for so much at once', async () => {
+    const total = 54 + 32 * 160_000
+    const segments = Math.ceil((32 * 160_000) / 1460)
+    expect(await check('more than the kernel has room for')).toEqual([total, segments, 0])
   })
 
   test('hands over super-frames with half a checksum, and vouches for them', async () => {

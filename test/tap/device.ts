@@ -20,7 +20,7 @@ import { interfaceRequest, setRequestFlags } from '../../src/tap/interface-reque
 import { openTap } from '../../src/tap/open.ts'
 import { Tap } from '../../src/tap/tap.ts'
 import { acceptAndCount, isUdp, rowOfDatagrams, transportSumIsRight } from './frames.ts'
-import { awaitFrame, probe } from './probe.ts'
+import { acknowledgedOf, awaitFrame, probe, superFrame } from './probe.ts'
 
 const TUN = '/dev/net/tun'
 const PLAIN = c.IFF_TAP | c.IFF_NO_PI
@@ -88,7 +88,7 @@ async function datagramSum(fd: number, headerLen: number): Promise<boolean | und
   guest.send('hello', 9, US)
   await new Promise((resolve) => setTimeout(resolve, 50))
   guest.close()
-  const plain = { csum: false, tso: false, uso: false }
+  const plain = { csum: false, tso: false, uso: false, bigTcp: false }
   const { arena, tap } = device({
     fd,
     name: '',
@@ -232,6 +232,25 @@ const CHECKS: Record<string, () => unknown> = {
     frame.csumOffset = 16
     frame.gsoType = 77
     return [tap.transmit(frame), tap.counters.droppedRefused]
+  },
+
+  'more than an IP packet can tell of'() {
+    const { arena, tap } = device(attach(openTun(), 'tap0'))
+    bringUp('tap0')
+    const text = tap.gsoIpv4MaxSize - 40
+    return [text, acknowledgedOf(tap, arena, text), tap.counters.sent]
+  },
+
+  'more than the kernel has room for'() {
+    const { arena, tap } = device(attach(openTun(), 'tap0'))
+    bringUp('tap0')
+    const frame = superFrame(tap, arena, 160_000)!
+    const { slices } = frame
+    while (slices.count < slices.at.length) slices.push(slices.at[1]!, slices.len[1]!)
+    const before = tap.counters.sent
+    tap.transmit(frame)
+    const { sent, droppedRefused } = tap.counters
+    return [slices.total, sent - before, droppedRefused]
   },
 
   async 'super-frames from the guest'() {

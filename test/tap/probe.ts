@@ -22,6 +22,7 @@ const GUEST = 0x0a000264
 const US = 0x0a000202
 const OUR_MAC = [0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]
 const TEXT = 40_000
+const HEADERS_LEN = 54
 const SYN = 0x02
 const PSH = 0x08
 
@@ -41,6 +42,19 @@ export function probe(tap: Tap, arena: Arena): Findings {
   findings.superFrame = acknowledged(tap, v, segment(arena, at, mac, TEXT, PSH), TEXT)
   findings.stats = { ...tap.counters }
   return findings
+}
+
+/** How much of a super-frame with `text` octets a closed port acknowledges. */
+export function acknowledgedOf(tap: Tap, arena: Arena, text: number): number {
+  const frame = superFrame(tap, arena, text)
+  return frame === undefined ? 0 : acknowledged(tap, arena.view, frame, text)
+}
+
+/** A super-frame to a closed port of the guest, if there is one. */
+export function superFrame(tap: Tap, arena: Arena, text: number): Departure | undefined {
+  const at = arena.reserve(HEADERS_LEN + text)
+  const mac = resolve(tap, arena, at)
+  return mac && segment(arena, at, mac, text, PSH)
 }
 
 /** How far the RSTs of the closed port acknowledge; waits for `all`. */
@@ -86,12 +100,12 @@ function segment(arena: Arena, at: number, mac: Uint8Array, text: number, ctl: n
   const v = arena.view
   const ip = at + 14
   const tcp = ip + 20
-  arena.bytes.fill(0, at, at + 54)
+  arena.bytes.fill(0, at, at + HEADERS_LEN)
   arena.bytes.set(mac, at)
   arena.bytes.set(OUR_MAC, at + 6)
   v.setUint16(at + 12, 0x0800)
   v.setUint16(ip, 0x4500)
-  v.setUint16(ip + 2, 40 + text)
+  v.setUint16(ip + 2, 40 + text > 65535 ? 0 : 40 + text)
   v.setUint16(ip + 8, 0x4006)
   v.setInt32(ip + 12, US)
   v.setInt32(ip + 16, GUEST)
@@ -109,11 +123,11 @@ function segment(arena: Arena, at: number, mac: Uint8Array, text: number, ctl: n
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
   v.setUint16(tcp + 16, sum)
   const departure = new Departure()
-  departure.slices.push(at, 54)
+  departure.slices.push(at, HEADERS_LEN)
   departure.csumStart = 34
   departure.csumOffset = 16
   if (text > 0) {
-    departure.slices.push(at + 54, text)
+    departure.slices.push(at + HEADERS_LEN, text)
     departure.gsoType = GSO_TCPV4
     departure.gsoSize = 1460
   }

@@ -1,8 +1,8 @@
 /**
  * What a connection sends: one ladder of reasons, and the segments themselves.
  *
- * Text goes out as super-segments of up to 64 KiB straight from the send queue: the link cuts them
- * (`gsoSize`), nothing is copied here. The queue keeps the octets until they are acknowledged, so
+ * Text goes out as super-segments straight from the send queue, of up to 64 KiB or what the link takes: the link cuts
+ * them (`gsoSize`), nothing is copied here. The queue keeps the octets until they are acknowledged, so
  * a retransmission is the same call with an older sequence number.
  */
 
@@ -16,8 +16,8 @@ import { armTailProbe } from './recovery.ts'
 import * as seq from './seq.ts'
 import type { Tcp } from './tcp.ts'
 
-/** The most octets of text in a super-segment: the IP total length has 16 bits. */
-const MAX_TEXT = 65535 - ipv4.HEADER_LEN - 60
+/** IP's header, and TCP's with all options. */
+const MAX_HEADERS = ipv4.HEADER_LEN + 60
 
 /**
  * Ours: RFC 9293 §3.8.6.3 allows 500 ms for an ACK that waits for text to go with it. Only a guest
@@ -163,7 +163,11 @@ function textBehind(c: Connection, from: seq.Seq): number {
 }
 
 /** Whole segments, as many as an IP packet may carry to the link. */
-const mostText = (c: Connection): number => Math.max(c.smss, MAX_TEXT - (MAX_TEXT % c.smss))
+function mostText(c: Connection): number {
+  const packet = isIpv4(c.key) ? c.tcp.options.gsoIpv4MaxSize : ipv4.MAX_LEN
+  const text = packet - MAX_HEADERS
+  return Math.max(c.smss, text - (text % c.smss))
+}
 
 /** SetPipe() (RFC 6675 §4): the octets that are thought to be in the network. */
 function pipe(c: Connection): number {

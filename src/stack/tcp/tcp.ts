@@ -59,6 +59,8 @@ export interface TcpOptions {
   readonly limits: TcpLimits
   /** Congestion control; CUBIC without it. */
   readonly congestion?: CongestionName | undefined
+  /** As in StackOptions. */
+  readonly gsoIpv4MaxSize: number
   /** 32 random bits at each call. */
   readonly random: () => number
   /** The guest opens a connection. */

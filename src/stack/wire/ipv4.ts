@@ -77,7 +77,10 @@ export function emitChecksum(bytes: Uint8Array, v: DataView, at: number): void {
   v.setUint16(at + 10, finish(sum(bytes, v, at, at + headerLen(v, at))))
 }
 
-/** Writes a header without options, checksum included; `fragment` is flags and offset. */
+/**
+ * Writes a header without options, checksum included; `fragment` is flags and offset. A length that the field cannot
+ * tell is written as 0: the frame's says it (Linux' BIG TCP).
+ */
 export function emit(
   v: DataView,
   at: number,
@@ -90,9 +93,10 @@ export function emit(
   dst: number,
 ): number {
   const hop = (ttl << 8) | protocol
-  const partial = 0x4500 + totalLen + id + fragment + hop
+  const lenField = totalLen > MAX_LEN ? 0 : totalLen
+  const partial = 0x4500 + lenField + id + fragment + hop
   const addresses = (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff)
-  v.setInt32(at, 0x45000000 | totalLen)
+  v.setInt32(at, 0x45000000 | lenField)
   v.setInt32(at + 4, (id << 16) | fragment)
   v.setInt32(at + 8, (hop << 16) | (~fold32(partial + addresses) & 0xffff))
   v.setInt32(at + 12, src)

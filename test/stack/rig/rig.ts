@@ -40,6 +40,8 @@ export interface RigOptions {
   /** Chunks of the pool. */
   chunks?: number
   congestion?: CongestionName
+  /** Of the link. */
+  gsoIpv4MaxSize?: number
   seed?: number
   /** Connections have not sent any text yet. Default: false. */
   fresh?: boolean
@@ -102,6 +104,7 @@ export class Rig implements Upper {
         ...options.limits,
       },
       congestion: options.congestion,
+      gsoIpv4MaxSize: options.gsoIpv4MaxSize,
       random: seededRandom(seed),
     } satisfies StackOptions)
     this.stack.upper = this

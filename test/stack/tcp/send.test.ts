@@ -1,6 +1,7 @@
 /** Text of the host: segments, super-segments, the guest's window, probes (RFC 9293 §3.8.6). */
 import { describe, expect, test } from 'vitest'
 import { CHUNK } from '../../../src/stack/pool.ts'
+import * as ipv4 from '../../../src/stack/wire/ipv4.ts'
 import * as wire from '../../../src/stack/wire/tcp.ts'
 import { IP, TRANSPORT } from '../rig/frames.ts'
 import { closeWait, established, type Joined, LINUX } from '../rig/states.ts'
@@ -81,9 +82,9 @@ test('no segment of ours is urgent, or has ECN’s bits, or a class of its own (
 
 describe('a super-segment', () => {
   /** A connection whose congestion window is far open. */
-  function opened(options: string, mtu = 1500): Joined {
+  function opened(options: string, mtu = 1500, gsoIpv4MaxSize = ipv4.MAX_LEN): Joined {
     const limits = { sendBuffer: 1024 * 1024 }
-    const joined = established({ options, mtu, limits, chunks: 128 })
+    const joined = established({ options, mtu, limits, chunks: 128, gsoIpv4MaxSize })
     joined.host.c.congestion.cwnd = 1024 * 1024
     joined.rig.departures.length = 0
     return joined
@@ -111,6 +112,13 @@ describe('a super-segment', () => {
     expect(sizes.slice(0, 3)).toEqual([45 * 1448, 45 * 1448, 45 * 1448])
     expect(sizes.reduce((a, b) => a + b)).toBe(200_000)
     expect(peer.takeAll().length).toBe(139)
+  })
+
+  test('carries more than that where the link takes it (Linux’ BIG TCP)', () => {
+    const { host, rig, peer } = opened(LINUX, 1500, 256 * 1024)
+    host.sends(400_000)
+    expect(rig.departures.map(({ text }) => text)).toEqual([260_640, 139_360])
+    expect(peer.takeAll().length).toBe(277)
   })
 
   test('is none when a segment holds everything', () => {

@@ -62,6 +62,15 @@ test('what is written reads back, with the right checksum and 20 octets long', (
   )
 })
 
+test('a length that the field cannot tell is written as 0, with the right checksum', () => {
+  const v = new TrapView(new Uint8Array(20).fill(0xff))
+  for (const total of [65_536, 262_130]) {
+    ipv4.emit(v, v.from, total, 7, ipv4.DF, 64, ipv4.TCP, 1, 2)
+    expect(ipv4.totalLen(v, v.from)).toBe(0)
+    expect(ipv4.checksumOk(v.bytes, v, v.from)).toBe(true)
+  }
+})
+
 test('one wrong bit of the header is seen by the checksum, with and without options', () => {
   const withOptions = hex('46000073 00004000 40110000 c0a80001 c0a800c7 01010100')
   for (const header of [EXAMPLE, withOptions]) {
