@@ -67,7 +67,7 @@ const count = (octets: Uint8Array | undefined): number =>
   Number(new DataView(octets!.buffer).getBigUint64(0, true))
 
 const memory: Memory = (() => {
-  const bytes = new Uint8Array(400_000)
+  const bytes = new Uint8Array(600_000)
   return { bytes, view: new DataView(bytes.buffer) }
 })()
 
@@ -175,30 +175,33 @@ describe('checksums that were left to the link are complete', () => {
     }
   })
 
-  test('of a super-frame to the guest, which the link gets as it was', () => {
-    const whole = frame(5001)
-    const left = whole.slice()
-    const v = new DataView(left.buffer)
-    const pseudo = transportSum(left.slice(0, TRANSPORT)) + left.length - TRANSPORT
-    v.setUint16(TRANSPORT + 16, pseudo % 0xffff)
-    memory.bytes.set(left, 200_000)
-    const departure = new Departure()
-    departure.slices.push(200_000, TRANSPORT + 20)
-    departure.slices.push(200_000 + TRANSPORT + 20, 3000)
-    departure.slices.push(200_000 + TRANSPORT + 3020, 2001)
-    departure.csumStart = TRANSPORT
-    departure.csumOffset = 16
-    departure.gsoType = GSO_TCPV4
-    departure.gsoSize = 1448
-    const file = new File()
-    const capture = new Capture(memory, LINK, 262_144, file.write)
-    capture.toGuest(departure)
-    capture.flush()
-    const packet = packetOf(read(file.octets)[2]!)
-    expect(packet.direction).toBe(2)
-    expect(packet.octets).toEqual(whole)
-    expect(memory.bytes.slice(200_000, 200_000 + left.length)).toEqual(left)
-  })
+  test.each([5001, 262_001])(
+    'of a super-frame to the guest, of %i octets, which the link gets as it was',
+    (len) => {
+      const whole = frame(len)
+      const left = whole.slice()
+      const v = new DataView(left.buffer)
+      const pseudo = transportSum(left.slice(0, TRANSPORT)) + left.length - TRANSPORT
+      v.setUint16(TRANSPORT + 16, pseudo % 0xffff)
+      memory.bytes.set(left, 200_000)
+      const departure = new Departure()
+      departure.slices.push(200_000, TRANSPORT + 20)
+      departure.slices.push(200_000 + TRANSPORT + 20, 3000)
+      departure.slices.push(200_000 + TRANSPORT + 3020, len - 3000)
+      departure.csumStart = TRANSPORT
+      departure.csumOffset = 16
+      departure.gsoType = GSO_TCPV4
+      departure.gsoSize = 1448
+      const file = new File()
+      const capture = new Capture(memory, LINK, 262_144, file.write)
+      capture.toGuest(departure)
+      capture.flush()
+      const packet = packetOf(read(file.octets)[2]!)
+      expect(packet.direction).toBe(2)
+      expect(packet.octets).toEqual(whole)
+      expect(memory.bytes.slice(200_000, 200_000 + left.length)).toEqual(left)
+    },
+  )
 
   test('and whatever else says that it is left to the link is not harmed', () => {
     const octets = new Uint8Array(200).map((_, i) => i * 31)
