@@ -28,7 +28,10 @@ export const resident: Workload = {
 
 const residentMb = (pids: readonly number[]): number => (residentKib(pids) * 1024) / 1e6
 
-/** A thousand, watched for half a minute, and nine thousand more. */
+/**
+ * A thousand, watched for half a minute, and nine thousand more. Before either is looked at, half of that time passes: what a
+ * burst of connections leaves behind is no idleness (V8 collects its garbage eight seconds after it).
+ */
 export const idle: Workload = {
   id: 'idle',
   group: 'Connections',
@@ -52,11 +55,11 @@ export const idle: Workload = {
     }
     const first = await holdIdle(place as GuestPlace, few)
     try {
-      await pause(SETTLING)
+      await pause(watch * 500)
       const fewMb = residentMb(pids)
       const used = await usedIn(pids, watch)
       const others = await holdIdle(place as GuestPlace, many - few)
-      await pause(SETTLING)
+      await pause(watch * 500)
       const manyMb = residentMb(pids)
       await others.end()
       const each = ((manyMb - fewMb) * 1e6) / 1024 / (many - few)
