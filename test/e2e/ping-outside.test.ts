@@ -109,6 +109,7 @@ async function permit(lab: Lab): Promise<void> {
   await lab.host.run(({ fs }) => fs.writeFileSync('/proc/sys/net/ipv4/ping_group_range', '0 0'))
 }
 
+/** The interval is also how long ping waits for the last answer, once it has had others. */
 function ping(address: string, ...options: string[]): string[] {
-  return ['ping', '-n', '-c', '3', '-i', '0.02', '-W', '2', ...options, address]
+  return ['ping', '-n', '-c', '3', '-i', '0.2', '-W', '2', ...options, address]
 }

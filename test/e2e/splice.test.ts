@@ -129,6 +129,7 @@ describe.skipIf(peer)('with --forward-mode=splice', () => {
           clients.add((await lab.host.run(tasks.fetchText, address)).client)
         }
         expect([...clients]).toEqual(['127.0.0.1'])
+        expect(await eventually(() => flows('-') === 50)).toBe(true)
 
         await lab.host.run(({ net, keep }, address) => {
           const sockets = Array.from({ length: 16 }, () => net.connect(address))
