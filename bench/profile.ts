@@ -141,12 +141,15 @@ async function countCalls(world: World, workload: Workload, mtu: number): Promis
       return found
     },
   })
+  const counts = difference(before!.counts, after!.counts)
+  if (Object.keys(counts).length === 0)
+    throw new Error('cannot count system calls: koffi made none')
   const frames = after!.frames - before!.frames
   const octets = after!.octets - before!.octets
   const gibibytes = found.gigabytes === undefined ? undefined : (found.gigabytes * 1e9) / 2 ** 30
   const work = { gibibytes, frames, packets: packetsOf(frames, octets, mtu) }
   console.log(`system calls of slipway; ${frames} frames, ${work.packets} packets of the MTU`)
-  console.log(tableOfCalls(difference(before!.counts, after!.counts), work))
+  console.log(tableOfCalls(counts, work))
   console.log(
     all === undefined
       ? 'without those of Node itself: perf is not there, or may not count them'

@@ -1,31 +1,38 @@
 /**
  * Counts the system calls that slipway makes, without a line of it in slipway: `node --import …/count.mjs dist/cli.js …`
  *
- * Every call goes through a function that koffi has made, so koffi is wrapped before slipway loads it. At SIGUSR2 what was
+ * Every call goes through a function that koffi has made, so koffi's binary is wrapped whoever loads it. At SIGUSR2 what was
  * counted is written to the file that COUNTS names, as JSON: by name, how often it was called, how often it failed (mostly
  * with EAGAIN, which is a call for nothing), and the octets that it moved.
  */
 import { renameSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { pathToFileURL } from 'node:url'
+import Module from 'node:module'
+import { basename } from 'node:path'
 
 /** Those that return how many octets they moved. */
 const MOVERS = /^(read|write|readv|writev|send|recv|sendto|recvfrom|sendmsg|recvmsg|splice)$/
 
 const file = process.env.COUNTS
 const counts = {}
-const koffi = createRequire(pathToFileURL(process.argv[1]))('koffi')
-const load = koffi.load
+const open = Module._extensions['.node']
 
-koffi.load = (...args) => {
-  const library = load(...args)
-  return new Proxy(library, {
-    get(target, key) {
-      if (key === 'func') return (signature) => counted(signature, target.func(signature))
-      const value = target[key]
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
+Module._extensions['.node'] = (module, path) => {
+  open(module, path)
+  if (basename(path) === 'koffi.node') wrap(module.exports)
+}
+
+function wrap(koffi) {
+  const { load } = koffi
+  koffi.load = (...args) => {
+    const library = load(...args)
+    return new Proxy(library, {
+      get(target, key) {
+        if (key === 'func') return (signature) => counted(signature, target.func(signature))
+        const value = target[key]
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  }
 }
 
 function counted(signature, call) {
