@@ -2,7 +2,7 @@
  * Segmentation and checksums in software, for a device without a vnet header: what the kernel or a
  * card does for a super-frame (Linux' tcp_gso_segment, virtio's VIRTIO_NET_F_HOST_TSO4).
  *
- *   | Ethernet, IP, TCP | text of up to 64 KiB, in slices |     a departure
+ *   | Ethernet, IP, TCP | text, in slices                 |     a departure
  *   | Ethernet, IP, TCP | gsoSize |                             segment by segment, headers written
  *             | Ethernet, IP, TCP | gsoSize |                   to one place, text where it lies
  *                       | Ethernet, IP, TCP | rest |
