@@ -4,17 +4,14 @@
  *
  *   slipway ── tap0 ── guest, masquerading ── bridge ── outer ═ inner
  */
-import { release } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import type { Kit } from '../../src/lab/agent.ts'
-import type { Namespace } from '../../src/lab/world.ts'
+import { isLinux } from '../linux.ts'
 import { Counters } from './counters.ts'
-import { GATEWAY, has, inWorlds, peer } from './lab.ts'
+import { GATEWAY, has, inWorlds, peer, shell } from './lab.ts'
 import * as tasks from './tasks.ts'
 
 const OCTETS = 64 << 20
-const [major = 0, minor = 0] = release().split('.').map(Number)
-const HAS_BIG_TCP = major > 6 || (major === 6 && minor >= 6)
 
 describe.skipIf(peer || !has('ip') || !has('nft'))('a network behind the guest', () => {
   inWorlds((lab) => {
@@ -41,7 +38,7 @@ describe.skipIf(peer || !has('ip') || !has('nft'))('a network behind the guest',
       const port = await lab.host.run(tasks.serveOctets, OCTETS, '127.0.0.1')
       expect(await inner.run(readPattern, GATEWAY, port, 'octets')).toEqual([OCTETS, true])
       const frames = await counters.value('slipway_frames_total', 'direction', 'to_guest')
-      if (HAS_BIG_TCP) expect(OCTETS / frames).toBeGreaterThan(65_535)
+      if (isLinux(6, 6)) expect(OCTETS / frames).toBeGreaterThan(65_535)
     })
   })
 })
@@ -67,9 +64,4 @@ function readPattern(
     socket.once('error', reject)
     socket.once('close', () => resolve([octets, isRight]))
   })
-}
-
-async function shell(namespace: Namespace, script: string): Promise<void> {
-  const { status, stderr } = await namespace.execute(['sh', '-ec', script])
-  if (status !== 0) throw new Error(`${stderr}\n${script}`)
 }

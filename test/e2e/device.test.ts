@@ -2,17 +2,11 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import type { Namespace } from '../../src/lab/world.ts'
-import { GATEWAY, HOST_ADDRESS, has, inWorlds, type Lab, peer } from './lab.ts'
+import { GATEWAY, HOST_ADDRESS, has, inWorlds, type Lab, peer, shell } from './lab.ts'
 import { cpuMs } from './proc.ts'
 import * as tasks from './tasks.ts'
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
-
-/** Runs shell commands that have to succeed. */
-async function shell(place: Namespace, script: string): Promise<void> {
-  const { status, stderr } = await place.execute(['sh', '-ec', script])
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-}
 
 /** Both ways at the same time, with equal hashes. */
 async function expectBulk(

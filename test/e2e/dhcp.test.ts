@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { DaemonOptions } from '../../src/lab/daemon.ts'
 import { serveDns } from '../../src/lab/dns-server.ts'
 import type { Namespace } from '../../src/lab/world.ts'
-import { DNS, GATEWAY, has, inWorlds, type Lab, type Pair, peer } from './lab.ts'
+import { DNS, GATEWAY, has, inWorlds, type Lab, type Pair, peer, shell } from './lab.ts'
 import * as tasks from './tasks.ts'
 
 /** What a client calls with what it got; the variables' names are its own. */
@@ -188,11 +188,6 @@ inWorlds((lab) => {
     })
   })
 })
-
-async function shell(place: Namespace, script: string): Promise<void> {
-  const { status, stderr } = await place.execute(['sh', '-ec', script])
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-}
 
 function writeFile(lab: Lab, name: string, text: string): string {
   const file = join(lab.world.directory, name)

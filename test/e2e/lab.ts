@@ -92,6 +92,12 @@ export function inWorlds(body: (lab: Lab) => void, options: { shared?: DaemonOpt
   }
 }
 
+/** Runs shell commands that have to succeed, and say nothing against it. */
+export async function shell(place: Namespace, script: string): Promise<void> {
+  const { status, stderr } = await place.execute(['sh', '-ec', script])
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+}
+
 /** Whether a program is there to be run; tests of real clients are skipped without it, in CI they fail. */
 export function has(program: string): boolean {
   const found = (process.env.PATH ?? '')

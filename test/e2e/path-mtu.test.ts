@@ -7,7 +7,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Namespace } from '../../src/lab/world.ts'
 import { address6, GATEWAY6 } from './ipv6.ts'
-import { GATEWAY, has, inWorlds, peer } from './lab.ts'
+import { GATEWAY, has, inWorlds, peer, shell } from './lab.ts'
 import * as tasks from './tasks.ts'
 
 const INNER = '10.0.2.150'
@@ -100,8 +100,3 @@ describe.skipIf(peer || !has('ip'))('a smaller link behind the guest', () => {
     { shared: { args: ['--enable-ipv6'] } },
   )
 })
-
-async function shell(place: Namespace, script: string): Promise<void> {
-  const { status, stderr } = await place.execute(['sh', '-ec', script])
-  if (status !== 0) throw new Error(stderr)
-}

@@ -1,5 +1,5 @@
-import { release } from 'node:os'
 import { afterEach, describe, expect, test } from 'vitest'
+import { isLinux } from '../linux.ts'
 import { AS_USER, endAll, program, whyNoTap } from './world.ts'
 
 afterEach(endAll)
@@ -8,9 +8,8 @@ const check = (name: string) =>
   program<Record<string, unknown>>([...AS_USER, 'unshare', '-Urn'], './device.ts', name)
 
 /** USO is of Linux 6.2; a TAP has BIG TCP since 6.6. */
-const [major = 0, minor = 0] = release().split('.').map(Number)
-const HAS_USO = major > 6 || (major === 6 && minor >= 2)
-const HAS_BIG_TCP = major > 6 || (major === 6 && minor >= 6)
+const HAS_USO = isLinux(6, 2)
+const HAS_BIG_TCP = isLinux(6, 6)
 const FULL = { csum: true, tso: true, uso: HAS_USO, bigTcp: HAS_BIG_TCP }
 const NONE = { csum: false, tso: false, uso: false, bigTcp: false }
 

@@ -49,17 +49,18 @@ export const idle: Workload = {
     const { pids } = place.running
     const { connections, watch } = place.effort
     const [few, many] = connections
+    const settling = (watch * 1000) / 2
     if (pids.length === 0) return { values: {} }
     if (Number(hardLimit()) < many + OTHERS) {
       throw new Error(`${many} connections need ulimit -Hn ${many + OTHERS}: it is ${hardLimit()}`)
     }
     const first = await holdIdle(place as GuestPlace, few)
     try {
-      await pause(watch * 500)
+      await pause(settling)
       const fewMb = residentMb(pids)
       const used = await usedIn(pids, watch)
       const others = await holdIdle(place as GuestPlace, many - few)
-      await pause(watch * 500)
+      await pause(settling)
       const manyMb = residentMb(pids)
       await others.end()
       const each = ((manyMb - fewMb) * 1e6) / 1024 / (many - few)
