@@ -173,9 +173,9 @@ export class Talker implements tcp.ConnectionUser {
     }
   }
 
-  text(_c: tcp.Connection, _at: number, len: number): number {
-    this.heard += len
-    return len
+  text(_c: tcp.Connection, { total }: Slices): number {
+    this.heard += total
+    return total
   }
 
   readable(c: tcp.Connection): void {

@@ -121,13 +121,20 @@ export class EndpointFlow implements tcp.ConnectionUser, Timed {
     this.pump()
   }
 
-  text(c: tcp.Connection, at: number, len: number): number {
+  text(c: tcp.Connection, text: Slices): number {
     if (this.#isReleased) {
       c.tcp.abort(c, 'aborted') // nobody will read it (RFC 9293 §3.6.1)
       return 0
     }
     if (!this.#isAnnounced) return 0
-    return this.#tell(this.#host.bytes, at, len)
+    let told = 0
+    for (let i = 0; i < text.count; i++) {
+      const len = text.len[i]!
+      const n = this.#tell(this.#host.bytes, text.at[i]!, len)
+      told += n
+      if (n < len) break
+    }
+    return told
   }
 
   #tell(bytes: Uint8Array, at: number, len: number): number {

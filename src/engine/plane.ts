@@ -198,8 +198,9 @@ export class DataPlane implements Handler {
       const n = this.#tap.receive(arrival)
       if (n > 0) {
         this.captures.received(arrival)
+        arrival.more = count + 1 < this.#expected
         stack.receive(arrival, reactor.now)
-        if (nat.isHolding && !this.#tap.keep()) this.#letGo()
+        if ((stack.isHolding || nat.isHolding) && !this.#tap.keep()) this.#letGo()
       } else {
         if (n < 0) this.#gone(-n)
         else if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) this.#gone(EBADFD)
@@ -213,6 +214,7 @@ export class DataPlane implements Handler {
 
   /** Frames are needed no longer. */
   #letGo(): void {
+    this.stack.gather(this.reactor.now)
     this.nat.flush()
     this.#tap.reuse()
   }

@@ -50,13 +50,15 @@ export class Inspection {
   }
 
   /** Text that has just come, while nothing waits: sends what may be sent, and returns how much; or -errno. */
-  text(fd: number, at: number, len: number): number {
+  text(fd: number, text: Slices): number {
     this.#isBroken ||= this.#fed > this.#sent
-    this.#feed(at, len)
+    for (let i = 0; i < text.count; i++) this.#feed(text.at[i]!, text.len[i]!)
     this.#passage.inspected?.()
-    const room = Math.min(len, this.#room)
+    const room = Math.min(text.total, this.#room)
     if (room === 0 || !this.isWritable) return 0
-    return this.#count(socket.send(fd, this.#arena, at, room), room)
+    places.clear()
+    places.pushFirst(room, text)
+    return this.#count(socket.sendv(fd, this.#arena, places), room)
   }
 
   /** Sends once what may be sent of the connection's queue; returns how much, 0 when there is nothing, or -errno. */

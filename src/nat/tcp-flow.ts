@@ -37,6 +37,7 @@
  */
 
 import { isIpv4 } from '../stack/flow-table.ts'
+import type { Slices } from '../stack/slices.ts'
 import { sendLimit } from '../stack/tcp/buffers.ts'
 import * as tcp from '../stack/tcp/connection.ts'
 import type { SynRequest } from '../stack/tcp/tcp.ts'
@@ -325,14 +326,14 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   // --- guest to host ---
 
-  text(_c: tcp.Connection, at: number, len: number): number {
+  text(_c: tcp.Connection, text: Slices): number {
     if (!this.#isWritable) {
       const inspection = this.#inspection
-      return inspection ? this.#inspected(inspection, inspection.text(this.#fd, at, len)) : 0
+      return inspection ? this.#inspected(inspection, inspection.text(this.#fd, text)) : 0
     }
-    const n = socket.send(this.#fd, this.#host.arena, at, len)
+    const n = socket.sendv(this.#fd, this.#host.arena, text)
     if (n > 0) this.#entry.fromGuest += n
-    if (n === len) return n
+    if (n === text.total) return n
     if (n >= 0 || n === -EAGAIN) {
       this.#isWritable = false
       return Math.max(0, n)

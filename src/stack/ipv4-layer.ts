@@ -92,7 +92,8 @@ export class Ipv4Layer {
   }
 
   /** The packet at `at`, in the frame that came. */
-  receive(at: number, { at: frame, end, checksummed, udpSegment }: Arrival, now: number): void {
+  receive(at: number, arrival: Arrival, now: number): void {
+    const { at: frame, end, checksummed, udpSegment, more } = arrival
     const { view: v, bytes } = this.#memory
     const { drop } = this.#counters
     const packet = this.#packet
@@ -103,6 +104,7 @@ export class Ipv4Layer {
     key4(packet.key, src, 0, dst, 0)
     packet.frame = frame
     packet.udpSegment = udpSegment
+    packet.more = more
     this.#locate(at, at + ipv4.totalLen(v, at), checksummed)
     if (this.#isForDhcp(src, dst)) return this.#options.transport.receiveUdp(packet)
     if (!this.#isGuest(src)) return void drop.ipv4Src++
@@ -143,6 +145,7 @@ export class Ipv4Layer {
   #locateWhole(whole: Reassembly): void {
     const at = this.#options.whole
     this.#packet.udpSegment = 0
+    this.#packet.more = false
     this.#locate(at, whole.copyTo(this.#memory, at), false)
   }
 

@@ -79,7 +79,8 @@ export class Ipv6Layer {
   }
 
   /** The packet at `at`, in the frame that came. */
-  receive(at: number, { at: frame, end, checksummed, udpSegment }: Arrival, now: number): void {
+  receive(at: number, arrival: Arrival, now: number): void {
+    const { at: frame, end, checksummed, udpSegment, more } = arrival
     const { view: v } = this.#memory
     const { drop } = this.#options.counters
     const packet = this.#packet
@@ -92,6 +93,7 @@ export class Ipv6Layer {
     packet.end = at + ipv6.HEADER_LEN + ipv6.payloadLen(v, at)
     packet.checksummed = checksummed
     packet.udpSegment = udpSegment
+    packet.more = more
     const upper = this.#upper
     if (!upper.find(v, at, packet.end)) return void drop.ipv6Malformed++
     packet.transport = upper.at
@@ -145,6 +147,7 @@ export class Ipv6Layer {
       packet.end = whole.copyTo(this.#memory, packet.at)
       packet.checksummed = false
       packet.udpSegment = 0
+      packet.more = false
       upper.find(v, packet.at, packet.end)
     }
     packet.transport = upper.at

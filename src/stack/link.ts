@@ -25,6 +25,8 @@ export class Arrival {
    * one packet. Of TCP's super-segments nobody asks.
    */
   udpSegment = 0
+  /** Another one follows at once, and the octets of this one stay until the stack's `gather` is called (as MSG_MORE, send(2)). */
+  more = false
 }
 
 /** Kinds of segmentation offload; the values are virtio_net_hdr's `gso_type`. */

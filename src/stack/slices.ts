@@ -28,4 +28,13 @@ export class Slices {
     this.count++
     this.total += len
   }
+
+  /** The places of the first `len` octets of another list. */
+  pushFirst(len: number, { at, len: lens, count }: Slices): void {
+    for (let i = 0; len > 0 && i < count; i++) {
+      const n = Math.min(len, lens[i]!)
+      this.push(at[i]!, n)
+      len -= n
+    }
+  }
 }

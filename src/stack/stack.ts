@@ -193,6 +193,16 @@ export class Stack {
     else counters.drop.ethernetType++
   }
 
+  /** Does a segment wait for more, and the frames that it came in for it? */
+  get isHolding(): boolean {
+    return this.tcp.gro.connection !== undefined
+  }
+
+  /** Nothing follows for now: what waited for more goes up. */
+  gather(now: number): void {
+    this.tcp.gather(now)
+  }
+
   /** When `timeout` is to be called, in ms; Infinity: not until something arrives. */
   deadline(): number {
     const layers = Math.min(this.#ipv4.deadline(), this.#ipv6?.deadline() ?? Infinity)
@@ -208,6 +218,7 @@ export class Stack {
 
   /** Sends what has become due since the last flush. */
   flush(now: number): void {
+    this.tcp.gather(now)
     this.tcp.flush(now)
   }
 

@@ -168,10 +168,13 @@ export class StreamUser implements tcp.ConnectionUser {
     this.#handler.open?.(this.stream)
   }
 
-  text(_c: tcp.Connection, at: number, len: number): number {
-    if (this.isPaused) return 0
-    this.#handler.data?.(this.#memory.bytes.slice(at, at + len), this.stream)
-    return len
+  text(_c: tcp.Connection, { at, len, count }: Slices): number {
+    let told = 0
+    for (let i = 0; i < count && !this.isPaused && !this.#isOver; i++) {
+      this.#handler.data?.(this.#memory.bytes.slice(at[i]!, at[i]! + len[i]!), this.stream)
+      told += len[i]!
+    }
+    return told
   }
 
   readable(c: tcp.Connection): void {

@@ -65,7 +65,7 @@ export class Transport {
       return void counters.drop.tcpChecksum++
     }
     key[8] = this.#memory.view.getInt32(transport) // both ports, in their order
-    if (tcp.receive(key, transport, end, now)) return
+    if (tcp.receive(key, transport, end, now, packet.more)) return
     tcp.arrivesAtNobody(key, senderOf(packet), this.#ttl(packet.at), now)
   }
 

@@ -118,6 +118,7 @@ export function recv(fd: number, arena: Arena, at: number, len: number): number 
 
 /** As `send`, from several places. */
 export function sendv(fd: number, arena: Arena, slices: Places): number {
+  if (slices.count === 1) return send(fd, arena, slices.at[0]!, slices.len[0]!)
   const { view, base } = scratch()
   setMsghdr(view, MSGHDR, 0, 0, fillIovecs(arena, slices), slices.count, 0, 0)
   for (;;) {

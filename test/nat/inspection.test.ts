@@ -5,6 +5,7 @@ import type { Inspector, Passage } from '../../src/nat/gate.ts'
 import { Inspection } from '../../src/nat/inspection.ts'
 import { OctetQueue } from '../../src/stack/octet-queue.ts'
 import { Pool } from '../../src/stack/pool.ts'
+import { Slices } from '../../src/stack/slices.ts'
 import type { Connection } from '../../src/stack/tcp/connection.ts'
 import { Arena } from '../../src/sys/arena.ts'
 import * as c from '../../src/sys/constants.ts'
@@ -69,7 +70,9 @@ class Bench {
     const { arena, connection, inspection, queue } = this
     arena.bytes.set(octets, this.#at)
     const { length } = octets
-    const taken = connection.rcvQueued > 0 ? 0 : inspection.text(this.ends.near, this.#at, length)
+    const text = new Slices(1)
+    text.push(this.#at, length)
+    const taken = connection.rcvQueued > 0 ? 0 : inspection.text(this.ends.near, text)
     const left = Math.min(length - taken, kept)
     if (left > 0) {
       queue.grow(connection.rcvQueued, connection.rcvQueued + left)

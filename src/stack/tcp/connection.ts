@@ -61,10 +61,10 @@ export interface ConnectionUser {
   /** The handshake is complete. */
   established(c: Connection): void
   /**
-   * Text in line at [at, at + len) of memory, borrowed: returns how many octets it took, from the
+   * Text in line, and where it is in memory, all borrowed: returns how many octets it took, from the
    * front; the rest is queued, and the user asks for it with `unread` and `consume`.
    */
-  text(c: Connection, at: number, len: number): number
+  text(c: Connection, text: Slices): number
   /** The queue has more text in line than before. */
   readable(c: Connection): void
   /** The guest's FIN arrived, behind the last octet. */

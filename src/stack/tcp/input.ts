@@ -5,6 +5,7 @@
  * stack answer on the spot, duplicate and challenge ACKs excepted: what is due is noted on the
  * connection, and `flush` sends it once per batch.
  */
+import { Slices } from '../slices.ts'
 import * as wire from '../wire/tcp.ts'
 import { agreeOnOptions, defaultMss } from './agreement.ts'
 import { tuneReceiveBuffer } from './buffers.ts'
@@ -26,6 +27,8 @@ import * as seq from './seq.ts'
 const CHALLENGE_INTERVAL = 500
 /** RFC 7323 §5.5: a TS.Recent older than 24 days says nothing. */
 const TS_RECENT_LIFE = 24 * 24 * 3600 * 1000
+
+const place = new Slices(1)
 
 export function segmentArrives(c: Connection, seg: wire.Segment, now: number): void {
   c.heardAt = now
@@ -333,8 +336,9 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
   const queued = c.recvQueue
   const waiting = c.rcvQueued
   let taken = 0
+  const text = seg.parts ?? whole(seg)
   if (waiting === 0) {
-    taken = c.user.text(c, seg.text, seg.textLen)
+    taken = c.user.text(c, text)
     // After `closed` the user has gone; nothing is kept.
     if ((c.state as string) === 'CLOSED') return
     if (queued.length > 0) queued.drop(Math.min(taken, queued.length))
@@ -342,8 +346,7 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
   const left = seg.textLen - taken
   if (left > 0) {
     const kept = queued.grow(c.rcvQueued, c.rcvQueued + left) - c.rcvQueued
-    queued.write(c.rcvQueued, seg.text + taken, kept)
-    c.rcvQueued += kept
+    enqueue(c, text, taken, kept)
     if (kept < left) {
       // The guest sends the rest again, and the FIN behind it.
       c.tcp.counters.drop.tcpNoMemory++
@@ -363,6 +366,27 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
     if (gained > 0) return c.user.readable(c)
   }
   if (waiting > 0 && c.rcvQueued > waiting) c.user.readable(c)
+}
+
+/** Where the text of a segment is that came as it is. */
+function whole({ text, textLen }: wire.Segment): Slices {
+  place.clear()
+  place.push(text, textLen)
+  return place
+}
+
+/** Puts `len` octets of the text, from the one at `from`, behind those that are unread. */
+function enqueue(c: Connection, text: Slices, from: number, len: number): void {
+  let skip = from
+  for (let i = 0; len > 0; i++) {
+    const n = Math.min(len, text.len[i]! - skip)
+    if (n > 0) {
+      c.recvQueue.write(c.rcvQueued, text.at[i]! + skip, n)
+      c.rcvQueued += n
+      len -= n
+    }
+    skip = Math.max(0, skip - text.len[i]!)
+  }
 }
 
 /** RFC 9293 §3.8.6.3: at least every second full segment at once, else with what goes out soon. */

@@ -27,6 +27,7 @@ import {
   setState,
   touch,
 } from './connection.ts'
+import { Gro } from './gro.ts'
 import { tooBigArrives, unreachableArrives } from './icmp.ts'
 import { segmentArrives } from './input.ts'
 import { halfSipHash, isnOf } from './isn.ts'
@@ -197,7 +198,10 @@ export class Tcp {
   /** MMS_S: the most octets of TCP header and text in one packet, by IP version. */
   readonly #mms4: number
   readonly #mms6: number
-  readonly #seg: wire.Segment = new wire.Segment()
+  /** A segment that waits for more. */
+  readonly gro: Gro = new Gro()
+  /** What arrives is read into this. */
+  #seg: wire.Segment = new wire.Segment()
   readonly #secret: Int32Array
   readonly #tsSecret: Int32Array
   readonly #timeWait: Connection[] = []
@@ -219,17 +223,27 @@ export class Tcp {
   }
 
   /**
-   * A segment at [at, end), whose checksum is right, for the connection `key`, which is borrowed.
+   * A segment at [at, end), whose checksum is right, for the connection `key`, which is borrowed. When `more` follow,
+   * it may wait for them, in its place, until `gather`.
    * False when there is no such connection: `arrivesAtNobody` has to follow, with the neighbour.
    */
-  receive(key: Int32Array, at: number, end: number, now: number): boolean {
+  receive(key: Int32Array, at: number, end: number, now: number, more: boolean): boolean {
     const seg = this.#seg
     if (!wire.parse(this.memory.view, at, end, seg)) {
       this.counters.drop.tcpMalformed++
       return true
     }
     const c = this.connections.get(key)
-    if (c === undefined) return false
+    if (c !== undefined && this.gro.append(c, seg)) return true
+    this.gather(now)
+    if (c === undefined || c.state === 'CLOSED') return false
+    if (more) {
+      const spare = this.gro.begin(c, seg)
+      if (spare !== undefined) {
+        this.#seg = spare
+        return true
+      }
+    }
     if (c.state === 'TIME-WAIT' && this.#isReopening(c, seg)) {
       this.#sndNxtBefore = c.sndNxt
       this.remove(c)
@@ -237,6 +251,14 @@ export class Tcp {
     }
     segmentArrives(c, seg, now)
     return true
+  }
+
+  /** What waited for more has all: it arrives. */
+  gather(now: number): void {
+    const c = this.gro.connection
+    if (c === undefined) return
+    const seg = this.gro.end()
+    if (c.state !== 'CLOSED') segmentArrives(c, seg, now)
   }
 
   /** RFC 9293 §3.10.7.1 and §3.10.7.2: state CLOSED, and LISTEN for every host there is. */

@@ -28,7 +28,9 @@ const CHUNKS = 24
 const OVERHEAD = 256 * 1024
 const POOL_END = OVERHEAD + CHUNKS * CHUNK
 const ARRIVAL = POOL_END + HEADERS_LEN
-const END = ARRIVAL + 68 * 1024
+const FRAME_LEN = 68 * 1024
+/** Several frames may be kept. */
+const END = ARRIVAL + 4 * FRAME_LEN
 const LIMITS = { sendBuffer: 65_536, receiveBuffer: 65_536, connections: 8, halfOpen: 6 }
 /** Frames that one batch of the guest may set free: two windows full of the smallest segments. */
 const MOST_ANSWERS = 2 * Math.ceil(LIMITS.sendBuffer / 36)
@@ -47,6 +49,8 @@ export class Target implements Upper {
   readonly #segmenter: Segmenter
   readonly #key = new Int32Array(KEY_WORDS)
   #sent = 0
+  /** Where the next frame is put. */
+  #next = ARRIVAL
   /** Chunks that somebody else has. */
   readonly #starved: number[] = []
 
@@ -143,19 +147,26 @@ export class Target implements Upper {
 
   // --- what the fuzz does ---
 
-  /** A frame arrives; now and then more follow before anything is sent. */
+  /** A frame arrives; now and then more follow before anything is sent, or before it is looked at. */
   receive(frame: Octets): void {
-    const { bytes } = this.#memory
     this.#sent = 0
-    const length = Math.min(frame.length, END - ARRIVAL)
-    bytes.set(frame.subarray(0, length), ARRIVAL)
-    this.#arrival.at = ARRIVAL
-    this.#arrival.end = ARRIVAL + length
+    const length = Math.min(frame.length, FRAME_LEN)
+    const at = this.#next
+    this.#memory.bytes.set(frame.subarray(0, length), at)
+    this.#arrival.at = at
+    this.#arrival.end = this.#next = at + length
     this.#arrival.checksummed = this.isSpoilt && this.#dice.chance(0.2)
+    this.#arrival.more = this.#dice.chance(0.5)
     this.stack.receive(this.#arrival, this.clock.now)
-    bytes.fill(GONE, ARRIVAL, ARRIVAL + length)
+    if (!this.#arrival.more || this.#next > END - FRAME_LEN) this.#letGo()
     if (this.#dice.chance(0.7)) this.flush()
     if (this.#sent > MOST_ANSWERS) fail(`${this.#sent} frames for one`)
+  }
+
+  #letGo(): void {
+    this.stack.gather(this.clock.now)
+    this.#memory.bytes.fill(GONE, ARRIVAL, this.#next)
+    this.#next = ARRIVAL
   }
 
   flush(): void {

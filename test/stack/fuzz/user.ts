@@ -27,14 +27,17 @@ export class FuzzUser implements tcp.ConnectionUser {
     if (this.#dice.chance(0.5)) this.says(this.#dice.len())
   }
 
-  text(c: tcp.Connection, at: number, len: number): number {
+  text(c: tcp.Connection, text: Slices): number {
     this.#mustBeOn()
-    if (len <= 0) fail(`a text of ${len} octets`)
+    const { total } = text
+    if (total <= 0) fail(`a text of ${total} octets`)
     if (c.rcvQueued > 0) fail('text past what is unread')
     if (this.#dice.chance(0.02)) c.tcp.abort(c, 'aborted')
     if (this.isOver) return 0
-    const n = this.#dice.chance(0.6) ? len : this.#dice.below(len + 1)
-    this.#take(at, n)
+    const n = this.#dice.chance(0.6) ? total : this.#dice.below(total + 1)
+    const places = new Slices(text.count)
+    places.pushFirst(n, text)
+    for (let i = 0; i < places.count; i++) this.#take(places.at[i]!, places.len[i]!)
     return n
   }
 

@@ -46,14 +46,14 @@ export class Host implements ConnectionUser {
     this.#tell('established')
   }
 
-  text(_c: Connection, at: number, len: number): number {
+  text(_c: Connection, { at, len, count, total }: Slices): number {
     if (this.reason !== undefined) fail('text after the end')
-    if (len <= 0) fail(`a text of ${len} octets`)
+    if (total <= 0) fail(`a text of ${total} octets`)
     if (this.c.rcvQueued > 0) fail('text past what is unread')
     this.on.text?.()
     if (!this.isReading) return 0
-    this.#take(at, len)
-    return len
+    for (let i = 0; i < count; i++) this.#take(at[i]!, len[i]!)
+    return total
   }
 
   readable(): void {

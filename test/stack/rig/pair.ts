@@ -271,13 +271,13 @@ export class Talker implements tcp.ConnectionUser {
     if (!stays) tcp.close(this.c)
   }
 
-  text(_c: tcp.Connection, at: number, len: number): number {
+  text(_c: tcp.Connection, { at, len, count, total }: Slices): number {
     if (this.#options.appetite < Infinity) {
       this.#waits()
       return 0
     }
-    this.#hears(at, len)
-    return len
+    for (let i = 0; i < count; i++) this.#hears(at[i]!, len[i]!)
+    return total
   }
 
   readable(): void {

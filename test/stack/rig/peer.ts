@@ -69,7 +69,7 @@ export class Peer {
 
   /** Sends segments in one batch, with the octets of our stream as text. */
   sends(...lines: string[]): void {
-    for (const line of lines) this.rig.receive(this.frame(line))
+    this.rig.receiveBatch(lines.map((line) => this.frame(line)))
     this.rig.flush()
   }
 

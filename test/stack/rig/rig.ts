@@ -49,7 +49,9 @@ export interface RigOptions {
 
 /** What stands before the pool: headers, a held frame, a datagram put together; to spare. */
 const STACK_OVERHEAD = 256 * 1024
-const ARRIVAL_LEN = 68 * 1024
+/** A frame of the greatest length, and what is kept before it. */
+const ARRIVAL_LEN = (192 + 68) * 1024
+const KEPT_LEN = 192 * 1024
 /** What nobody may read: octets that were borrowed, and those behind a frame. */
 const GONE = 0xdd
 
@@ -144,15 +146,33 @@ export class Rig implements Upper {
 
   /** A frame arrives; `flush` ends the batch. `udpSegment`: it is a super-datagram of such. */
   receive(frame: Uint8Array, checksummed = false, udpSegment = 0): void {
-    const { bytes } = this.memory
-    const at = this.#arrivalAt
-    bytes.set(frame, at)
-    this.#arrival.at = at
-    this.#arrival.end = at + frame.length
-    this.#arrival.checksummed = checksummed
-    this.#arrival.udpSegment = udpSegment
-    this.stack.receive(this.#arrival, this.clock.now)
-    bytes.fill(GONE, at, at + frame.length)
+    this.#arrives(frame, this.#arrivalAt, { checksummed, udpSegment, more: false })
+    this.#letGo(this.#arrivalAt + frame.length)
+  }
+
+  /** A batch of frames arrives, as the data plane hands it on: one stays until all are there, and `flush` ends it. */
+  receiveBatch(frames: readonly Uint8Array[]): void {
+    let at = this.#arrivalAt
+    frames.forEach((frame, i) => {
+      if (at > this.#arrivalAt + KEPT_LEN) at = this.#letGo(at)
+      this.#arrives(frame, at, { checksummed: false, udpSegment: 0, more: i < frames.length - 1 })
+      at += frame.length
+    })
+    this.#letGo(at)
+  }
+
+  #arrives(frame: Uint8Array, at: number, more: Omit<Arrival, 'at' | 'end'>): void {
+    this.memory.bytes.set(frame, at)
+    this.stack.receive(
+      Object.assign(this.#arrival, more, { at, end: at + frame.length }),
+      this.clock.now,
+    )
+  }
+
+  #letGo(end: number): number {
+    this.stack.gather(this.clock.now)
+    this.memory.bytes.fill(GONE, this.#arrivalAt, end)
+    return this.#arrivalAt
   }
 
   flush(): void {

@@ -239,7 +239,7 @@ describe('over IPv6', () => {
     rig.receive(packet6(ipv4.TCP, tcpOctets(7, 0, wire.SYN, options)))
     const user: ConnectionUser = {
       established() {},
-      text: (_c, _at, len) => len,
+      text: (_c, { total }) => total,
       readable() {},
       finArrived() {},
       writable() {},

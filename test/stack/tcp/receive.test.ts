@@ -333,7 +333,8 @@ describe('a host that does not read', () => {
   test('is told of text that joins what waits; none is given to it past that', () => {
     const { peer, host } = established()
     host.isReading = false
-    peer.sends('. 1:101(100) ack 1', '. 101:201(100) ack 1')
+    peer.sends('. 1:101(100) ack 1')
+    peer.sends('. 101:201(100) ack 1')
     expect([host.c.rcvQueued, host.events]).toEqual([200, ['established', 'readable']])
     host.isReading = true
     host.text = () => expect.unreachable('given past what waits')
@@ -355,8 +356,8 @@ describe('a host that does not read', () => {
   test('and takes part of a text: the rest waits', () => {
     const { peer, host } = established()
     const taken: number[] = []
-    host.text = (_c, _at, len) => {
-      taken.push(len)
+    host.text = (_c, { total }) => {
+      taken.push(total)
       host.received += 30
       return 30
     }
@@ -468,9 +469,9 @@ describe('when the pool is empty', () => {
     peer.expects('. 1:1(0) ack 401')
     host.received = 400
     give()
-    host.text = (_c, _at, len) => {
-      host.received += len
-      return len
+    host.text = (_c, { total }) => {
+      host.received += total
+      return total
     }
     peer.sends('. 1:1001(1000) ack 1')
     peer.expects('. 1:1(0) ack 1001')
