@@ -150,7 +150,6 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       passage?.closed(0, 0)
       return request.refuse()
     }
-    setOptions(host, fd)
     if (where === 'direct') {
       setHops(fd, family, request.ttl)
       keepErrors(fd, family)
@@ -173,6 +172,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     const bound = bindTowards(this.#host, this.#fd, to)
     if (bound < 0) return this.#dialFailed(-bound)
     const result = socket.connect(this.#fd, to)
+    setOptions(this.#host, this.#fd) // while the SYN is on its way
     if (result < 0 && result !== -EINPROGRESS) return this.#dialFailed(-result)
     if (reactor.add(this.#fd, EVENTS, this) < 0) return this.#dialFailed(ECONNREFUSED)
     this.#impatientAt = reactor.now + PATIENCE
@@ -196,7 +196,6 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
     if (fd < 0) return false
     this.#host.reactor.remove(this)
     io.close(this.#fd)
-    setOptions(this.#host, fd)
     this.#fd = fd
     this.#others = others
     this.#connect(next)

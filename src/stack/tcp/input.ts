@@ -439,12 +439,14 @@ function receiveFin(c: Connection, now: number): void {
   if (!mayReceive(c.state)) return
   c.rcvNxt = seq.add(c.rcvNxt, 1)
   c.finReceived = true
-  c.ackNow = true
   if (!c.assembler.isEmpty()) {
     // Text beyond the FIN: it contradicts it, and nobody would ever take it.
     c.assembler.clear()
     c.recvQueue.truncate(c.rcvQueued)
   }
+  // The host's FIN often follows, and carries the acknowledgment; as Linux has it (`tcp_fin`).
+  if (c.state === 'ESTABLISHED' && c.isInteractive) delayAck(c, now + DELAYED_ACK)
+  else c.ackNow = true
   if (c.state === 'ESTABLISHED') setState(c, 'CLOSE-WAIT')
   else if (c.state === 'FIN-WAIT-1') setState(c, 'CLOSING')
   c.user.finArrived(c)

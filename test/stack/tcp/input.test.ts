@@ -1,5 +1,7 @@
 /** SEGMENT ARRIVES, the checks in their order (RFC 9293 §3.10.7.4, RFC 5961, RFC 7323 §5). */
+
 import { describe, expect, test } from 'vitest'
+import { DELAYED_ACK } from '../../../src/stack/tcp/output.ts'
 import { SYN } from '../../../src/stack/wire/tcp.ts'
 import { established, FACTORIES, type Joined, LINUX, synReceived } from '../rig/states.ts'
 import { assertTcb, tcbOf } from '../rig/tcb.ts'
@@ -447,6 +449,7 @@ test('the checks do not depend on where the numbers are', () => {
     host.sends(2000)
     peer.expects('. 1:1461(1460) ack 2001', 'P. 1461:2001(540) ack 2001')
     peer.sends('F. 2001:2001(0) ack 2001')
+    joined.clock.advance(DELAYED_ACK)
     peer.expects('. 2001:2001(0) ack 2002')
     expect([host.received, host.state()]).toEqual([2000, 'CLOSE-WAIT'])
   }

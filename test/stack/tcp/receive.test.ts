@@ -130,6 +130,26 @@ describe('acknowledgments that wait for an answer (RFC 9293 §3.8.6.3)', () => {
     peer.expects('. 11:11(0) ack 22')
   })
 
+  test('of a FIN alone go with the host’s', () => {
+    const { peer, host, clock } = interactive()
+    peer.sends('F. 11:11(0) ack 11')
+    peer.expectsNothing()
+    clock.advance(DELAYED_ACK - 1)
+    host.closes()
+    peer.expects('F. 11:11(0) ack 12')
+    clock.advance(100)
+    peer.expectsNothing()
+  })
+
+  test('of a FIN alone do not wait longer either', () => {
+    const { peer, clock } = interactive()
+    peer.sends('F. 11:11(0) ack 11')
+    clock.advance(DELAYED_ACK)
+    peer.expects('. 11:11(0) ack 12')
+    peer.sends('F. 11:11(0) ack 11')
+    peer.expects('. 11:11(0) ack 12') // it comes again: at once
+  })
+
   test('do not wait when a gap is filled (RFC 5681 §4.2)', () => {
     const { peer } = interactive()
     peer.sends('P. 21:31(10) ack 11')
