@@ -139,8 +139,8 @@ export interface LimitOptions {
   /** Datagrams that wait for fragments, of each IP version, 64 KiB each; the oldest makes room. Default: 64. */
   readonly fragments?: number | undefined
   /**
-   * Octets that a TCP connection may buffer, each way, from 65,536 on. It begins with 1 MiB at most, and has more where
-   * the path is long and full. Default: 4 MiB.
+   * Octets that a TCP connection may buffer, each way, from 65,536 on. It begins with 1 MiB at most towards the container and
+   * 512 KiB from there, and has more where the path is long and full. Default: 4 MiB.
    */
   readonly buffer?: number | undefined
   /** Octets that all of them may buffer, from 1 MiB to 1 GiB. Default: 224 MiB. */

@@ -1,16 +1,22 @@
 /**
- * How much a connection may buffer, each way. A container is next door, and more than BASE on the way there would only be in
- * the processor's cache's way; where the path is long, both ends grow with what it carries, up to the limits: the send
- * queue with the congestion window, the window that we offer with what the user took in a round trip (dynamic
- * right-sizing, as Linux' tcp_rcv_space_adjust). The less the pool has, the less it is (`Pool.share`).
+ * How much a connection may buffer, each way. A container is next door, and more than BASE on the way there, or OFFERED from
+ * there, would only be in the way of others, and of the processor's cache; where the path is long, both ends grow with what
+ * it carries, up to the limits: the send queue with the congestion window, the window that we offer with what the user took
+ * in a round trip (dynamic right-sizing, as Linux' tcp_rcv_space_adjust). The less the pool has, the less it is
+ * (`Pool.share`).
  */
 import type { Connection } from './connection.ts'
 import * as seq from './seq.ts'
 
 /** Ours: several super-segments in flight fill the way to a container. */
 export const BASE: number = 1024 * 1024
-/** Ours, in ms: BASE fills more than a Gbit/s on a path that is shorter. */
-const LONG_PATH = 5
+/**
+ * Ours: the window that is offered at first. All of it may lie in the TAP's queue, and whatever else the guest sends waits
+ * behind it: half a millisecond at 8 Gbit/s.
+ */
+export const OFFERED: number = 512 * 1024
+/** Ours, in ms: OFFERED fills a Gbit/s on a path that is shorter. */
+const LONG_PATH = 4
 
 /** How many octets the send queue may have at the moment. */
 export function sendLimit(c: Connection): number {

@@ -19,7 +19,7 @@ import type { Neighbour } from '../neighbours.ts'
 import { OctetQueue } from '../octet-queue.ts'
 import type { Slices } from '../slices.ts'
 import { Assembler } from './assembler.ts'
-import { BASE, sendLimit } from './buffers.ts'
+import { OFFERED, sendLimit } from './buffers.ts'
 import { type Congestion, Reno } from './congestion.ts'
 import { Rack } from './rack.ts'
 import { RetransmissionQueue } from './retransmission-queue.ts'
@@ -242,7 +242,7 @@ export class Connection implements Keyed, Timed {
     this.recvQueue = new OctetQueue(tcp.memory, tcp.pool)
     this.inFlight = new RetransmissionQueue(tcp.segments, this.rack)
     this.congestion = new Reno(this.smss)
-    this.rcvBuffer = Math.min(BASE, tcp.limits.receiveBuffer)
+    this.rcvBuffer = Math.min(OFFERED, tcp.limits.receiveBuffer)
   }
 }
 

@@ -1,6 +1,6 @@
 /** Buffers that are as large as the path wants them (RFC 7323 §1.1: windows for long fat networks). */
 import { describe, expect, test } from 'vitest'
-import { BASE } from '../../../src/stack/tcp/buffers.ts'
+import { BASE, OFFERED } from '../../../src/stack/tcp/buffers.ts'
 import { Pair, type PairOptions, SACK_PERMITTED, Talker, TIMESTAMP } from '../rig/pair.ts'
 
 const MIB = 1024 * 1024
@@ -45,7 +45,7 @@ describe('one flow fills the path', () => {
   test('100 Mbit/s over 20 ms: with what each begins with', () => {
     const { used, queued, offered } = carry({ delay: 10, rate: 12_500, queue: 5000 }, 16 * MIB)
     expect(used).toBeGreaterThan(0.95)
-    expect(offered).toBe(BASE)
+    expect(offered).toBe(OFFERED)
     expect(queued).toBeLessThanOrEqual(MOST)
   })
 
@@ -73,11 +73,11 @@ describe('one flow fills the path', () => {
 
 test('on a short path nobody grows, however fast it is', () => {
   const { queued, offered } = carry({ delay: 0.1, rate: 1_250_000, queue: 5000 }, 24 * MIB)
-  expect([queued, offered]).toEqual([BASE, BASE])
+  expect([queued, offered]).toEqual([BASE, OFFERED])
 })
 
 test('who does not read is offered no more for it', () => {
   const link = { delay: 100, rate: 12_500, queue: 5000 }
   const { offered } = carry(link, 4 * MIB, MOST, 20_000)
-  expect(offered).toBe(BASE)
+  expect(offered).toBe(OFFERED)
 })
