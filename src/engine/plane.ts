@@ -194,22 +194,20 @@ export class DataPlane implements Handler {
     const { nat, stack, reactor } = this
     const arrival = this.#arrival
     let count = 0
+    let n = 0
     for (; count < this.#expected; count++) {
-      const n = this.#tap.receive(arrival)
-      if (n > 0) {
-        this.captures.received(arrival)
-        arrival.more = count + 1 < this.#expected
-        stack.receive(arrival, reactor.now)
-        if ((stack.isHolding || nat.isHolding) && !this.#tap.keep()) this.#letGo()
-      } else {
-        if (n < 0) this.#gone(-n)
-        else if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) this.#gone(EBADFD)
-        break
-      }
+      n = this.#tap.receive(arrival)
+      if (n <= 0) break
+      this.captures.received(arrival)
+      arrival.more = count + 1 < this.#expected
+      stack.receive(arrival, reactor.now)
+      if ((stack.isHolding || nat.isHolding) && !this.#tap.keep()) this.#letGo()
     }
     this.#letGo()
     stack.flush(reactor.now)
     this.#expected = count < this.#expected ? Math.max(1, count) : Math.min(MAX_FRAMES, 2 * count)
+    if (n < 0) this.#gone(-n)
+    else if (n === 0 && events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) this.#gone(EBADFD)
   }
 
   /** Frames are needed no longer. */

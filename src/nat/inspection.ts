@@ -14,8 +14,8 @@ import * as socket from '../sys/socket.ts'
 import type { Inspector, Passage } from './gate.ts'
 import { isShortage } from './host-errors.ts'
 
-/** More than a receive queue has of chunks. */
-const MAX_PLACES = 80
+/** As many as one send takes; the rest of a queue has its turn when those are gone. */
+const MAX_PLACES = 64
 
 export class Inspection {
   /** The socket takes octets. */

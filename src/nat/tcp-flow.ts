@@ -11,7 +11,7 @@
  *  Data and back-pressure.
  *
  *  guest side (Connection)             host side (socket)
- *  text                            →   send() straight from the frame
+ *  text                            →   send() straight from the frames of a batch (gro.ts)
  *  the rest waits in recvQueue,    ←   the socket is full
  *    RCV.WND closes with it
  *  recvQueue empties, window opens ←   the socket is writable

@@ -25,7 +25,7 @@ export class Arrival {
    * one packet. Of TCP's super-segments nobody asks.
    */
   udpSegment = 0
-  /** Another one follows at once, and the octets of this one stay until the stack's `gather` is called (as MSG_MORE, send(2)). */
+  /** Another may follow at once, and the octets of this one stay until the stack's `gather` or `flush`, which has to come. */
   more = false
 }
 

@@ -14,7 +14,7 @@ export class Packet {
   end = 0
   /** The link vouches for the transport checksum. */
   checksummed = false
-  /** It is a frame that stays, and another follows (link.ts). */
+  /** It lies in a frame that stays, and another may follow (link.ts). */
   more = false
   /** Of a UDP super-datagram: the octets of text in each datagram (link.ts); else 0. */
   udpSegment = 0

@@ -171,8 +171,9 @@ export class StreamUser implements tcp.ConnectionUser {
   text(_c: tcp.Connection, { at, len, count }: Slices): number {
     let told = 0
     for (let i = 0; i < count && !this.isPaused && !this.#isOver; i++) {
-      this.#handler.data?.(this.#memory.bytes.slice(at[i]!, at[i]! + len[i]!), this.stream)
-      told += len[i]!
+      const octets = this.#memory.bytes.slice(at[i]!, at[i]! + len[i]!)
+      this.#handler.data?.(octets, this.stream)
+      told += octets.length
     }
     return told
   }

@@ -164,6 +164,22 @@ test('a socket that is full is waited for', () => {
   expect(received).toBe(count * octets.length)
 })
 
+test('more may wait than one send takes', () => {
+  const bench = new Bench(100)
+  const octets = new Array<number>(200_000).fill(7)
+  for (let i = 0; i < 7; i++) bench.text(octets)
+  const waits = bench.connection.rcvQueued
+  expect(waits).toBe(7 * octets.length)
+  bench.inspector.passed = Infinity
+  let received = 0
+  while (bench.connection.rcvQueued > 0) {
+    bench.inspection.isWritable = true
+    expect(bench.drain()).toBeGreaterThan(0)
+    received += bench.received().length
+  }
+  expect([received, bench.shown.length]).toEqual([waits, waits])
+})
+
 test('however it comes, all of it arrives, in its order, and not before it may', () => {
   const step = fc.record({
     len: fc.oneof(fc.nat(20), fc.nat(40_000)),

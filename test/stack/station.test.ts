@@ -321,6 +321,22 @@ test('frames are whole: none longer than the MTU, every checksum right', () => {
   }
 })
 
+test('what one network brings may be sent on another from within a handler', () => {
+  const here = joined()
+  const there = joined()
+  const answered = here.b.data.bind(here.b)
+  here.b.data = (octets) => {
+    there.a.stream.write(octets.subarray(0, 1))
+    there.alice.flush(there.hub.now)
+    answered(octets)
+  }
+  for (const text of ['one', 'two', 'three']) {
+    here.a.stream.write(bytes(text))
+    here.alice.flush(here.hub.now)
+  }
+  expect([here.b.text, there.b.text]).toEqual(['onetwothree', 'ott'])
+})
+
 test('more than two share a hub', () => {
   const hub = new Hub()
   const stations = [ALICE, BOB, CAROL].map((address) => ({ address, station: hub.add(address) }))

@@ -6,9 +6,9 @@
  *                                │                  │                  │
  *   one segment    headers of the first, and text in three parts
  *
- * Nothing but their text tells them apart, as napi_gro_receive(9) of Linux asks for, and they lie in line within the window:
- * one after the other they would have done the same, but for the number of acknowledgments, of which a batch has one anyway.
- * The text stays in the frames, which the link keeps for as long (link.ts: `Arrival.more`).
+ * Nothing but their text tells them apart (what Linux' tcp_gro_receive asks for), and they lie in line within the window: one
+ * after the other they would have done the same. The text stays in the frames, which the link keeps for as long (link.ts:
+ * `Arrival.more`).
  */
 import { Slices } from '../slices.ts'
 import * as wire from '../wire/tcp.ts'
@@ -29,8 +29,8 @@ export class Gro {
    * into, and undefined when it has to be handed on as it is.
    */
   begin(c: Connection, seg: wire.Segment): wire.Segment | undefined {
-    if (!isPlain(seg) || c.state !== 'ESTABLISHED' || seg.seq !== c.rcvNxt) return undefined
-    if (seg.textLen > rcvWnd(c)) return undefined
+    if (!isPlain(seg) || c.state !== 'ESTABLISHED' || c.finAhead) return undefined
+    if (seg.seq !== c.rcvNxt || seg.textLen > rcvWnd(c)) return undefined
     const spare = this.#seg
     this.#seg = seg
     this.connection = c

@@ -5,7 +5,7 @@
  * stack answer on the spot, duplicate and challenge ACKs excepted: what is due is noted on the
  * connection, and `flush` sends it once per batch.
  */
-import { Slices } from '../slices.ts'
+import type { Slices } from '../slices.ts'
 import * as wire from '../wire/tcp.ts'
 import { agreeOnOptions, defaultMss } from './agreement.ts'
 import { tuneReceiveBuffer } from './buffers.ts'
@@ -27,8 +27,6 @@ import * as seq from './seq.ts'
 const CHALLENGE_INTERVAL = 500
 /** RFC 7323 §5.5: a TS.Recent older than 24 days says nothing. */
 const TS_RECENT_LIFE = 24 * 24 * 3600 * 1000
-
-const place = new Slices(1)
 
 export function segmentArrives(c: Connection, seg: wire.Segment, now: number): void {
   c.heardAt = now
@@ -336,7 +334,7 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
   const queued = c.recvQueue
   const waiting = c.rcvQueued
   let taken = 0
-  const text = seg.parts ?? whole(seg)
+  const text = seg.parts ?? whole(c, seg)
   if (waiting === 0) {
     taken = c.user.text(c, text)
     // After `closed` the user has gone; nothing is kept.
@@ -369,7 +367,7 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
 }
 
 /** Where the text of a segment is that came as it is. */
-function whole({ text, textLen }: wire.Segment): Slices {
+function whole({ tcp: { place } }: Connection, { text, textLen }: wire.Segment): Slices {
   place.clear()
   place.push(text, textLen)
   return place

@@ -13,6 +13,7 @@ import type { Reason } from '../icmp-errors.ts'
 import type { Memory } from '../link.ts'
 import type { Neighbour } from '../neighbours.ts'
 import type { Pool } from '../pool.ts'
+import { Slices } from '../slices.ts'
 import type { Transmitter } from '../transmitter.ts'
 import * as ipv4 from '../wire/ipv4.ts'
 import * as ipv6 from '../wire/ipv6.ts'
@@ -200,6 +201,8 @@ export class Tcp {
   readonly #mms6: number
   /** A segment that waits for more. */
   readonly gro: Gro = new Gro()
+  /** Where the text of another is. */
+  readonly place: Slices = new Slices(1)
   /** What arrives is read into this. */
   #seg: wire.Segment = new wire.Segment()
   readonly #secret: Int32Array
@@ -234,7 +237,10 @@ export class Tcp {
       return true
     }
     const c = this.connections.get(key)
-    if (c !== undefined && this.gro.append(c, seg)) return true
+    if (c !== undefined && this.gro.append(c, seg)) {
+      if (!more) this.gather(now) // its octets may not stay
+      return true
+    }
     this.gather(now)
     if (c === undefined || c.state === 'CLOSED') return false
     if (more) {

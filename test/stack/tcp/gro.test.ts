@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { Slices } from '../../../src/stack/slices.ts'
 import { rcvWnd } from '../../../src/stack/tcp/connection.ts'
+import * as ipv4 from '../../../src/stack/wire/ipv4.ts'
+import { IP, TRANSPORT } from '../rig/frames.ts'
 import type { Host } from '../rig/host.ts'
-import { datagram } from '../rig/packets.ts'
+import { datagram, packet } from '../rig/packets.ts'
 import { established, finWait2, LINUX } from '../rig/states.ts'
 
 /** The lengths of the parts of each text that the host is given. */
@@ -88,6 +90,35 @@ test('text that would not all lie in the window is not put together', () => {
   expect([seen, host.c.rcvQueued]).toEqual([[[wnd - 1]], wnd])
   host.reads()
   expect(host.received).toBe(wnd)
+})
+
+/** A segment in two fragments. */
+function fragmentsOf(frame: Uint8Array, id: number): Uint8Array[] {
+  const first = IP + 20 + 48
+  return [0, 1].map((part) => {
+    const text = part === 0 ? frame.subarray(TRANSPORT, first) : frame.subarray(first)
+    return packet(ipv4.TCP, text, { id, fragment: part === 0 ? ipv4.MF : (first - TRANSPORT) >> 3 })
+  })
+}
+
+test('a segment that came in fragments goes on with the one before: its octets are not there for longer', () => {
+  const { peer, host, rig } = established()
+  const seen = partsOf(host)
+  rig.receiveBatch([
+    peer.frame('. 1:101(100) ack 1'),
+    ...fragmentsOf(peer.frame('. 101:201(100) ack 1'), 7),
+    ...fragmentsOf(peer.frame('. 201:301(100) ack 1'), 8),
+    peer.frame('. 301:401(100) ack 1'),
+  ])
+  rig.flush()
+  expect([seen, host.received]).toEqual([[[100, 100], [100], [100]], 400])
+})
+
+test('text that contradicts a FIN that came ahead ends where the FIN is', () => {
+  const { peer, host } = established()
+  peer.sends('F. 101:101(0) ack 1')
+  peer.sends('. 1:101(100) ack 1', '. 101:201(100) ack 1')
+  expect([host.received, host.state()]).toEqual([100, 'CLOSE-WAIT'])
 })
 
 describe('is not made one with what went before', () => {
