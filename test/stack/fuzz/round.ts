@@ -2,7 +2,8 @@
 import type { Counters } from '../../../src/stack/counters.ts'
 import { KEY_WORDS, key4 } from '../../../src/stack/flow-table.ts'
 import { close } from '../../../src/stack/tcp/connection.ts'
-import type { Octets } from '../rig/frames.ts'
+import * as tcp from '../../../src/stack/wire/tcp.ts'
+import { type Octets, TRANSPORT, viewOf } from '../rig/frames.ts'
 import { guestFrames } from '../rig/guest-frames.ts'
 import { GUEST, HOST } from '../rig/rig.ts'
 import { GUEST6, HOST6, words } from '../rig/rig6.ts'
@@ -15,6 +16,8 @@ import { sum } from './wire.ts'
 export const STEPS = 1500
 /** What a real guest has sent, to be damaged as well. */
 const CAPTURED = guestFrames()
+/** The ports that it had, of TCP over IPv4 (of others they are no ports, which does no harm). */
+const CAPTURED_PORTS = new Set(CAPTURED.map((frame) => tcp.srcPort(viewOf(frame), TRANSPORT)))
 
 export interface Round {
   frames: number
@@ -24,7 +27,7 @@ export interface Round {
 /** Throws, with the seed and the step, when something is not as it must be. */
 export function round(seed: number, steps = STEPS): Round {
   const dice = new Dice(seed)
-  const target = new Target(dice)
+  const target = new Target(dice, CAPTURED_PORTS)
   // Every other round has damaged frames whose checksums are right.
   target.isSpoilt = (seed & 1) === 1
   const grammar = new Grammar(dice, () => target.connections())

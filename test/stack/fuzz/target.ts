@@ -43,6 +43,8 @@ export class Target implements Upper {
   readonly requests: SynRequest[] = []
   /** Damaged frames come with right checksums: octets of the guest cannot be checked. */
   isSpoilt = false
+  /** Ports of a guest whose text is its own. */
+  readonly foreign: ReadonlySet<number>
   readonly #dice: Dice
   readonly #memory: { bytes: Octets; view: DataView }
   readonly #arrival = new Arrival()
@@ -54,8 +56,9 @@ export class Target implements Upper {
   /** Chunks that somebody else has. */
   readonly #starved: number[] = []
 
-  constructor(dice: Dice) {
+  constructor(dice: Dice, foreign: ReadonlySet<number> = new Set()) {
     this.#dice = dice
+    this.foreign = foreign
     const bytes = new Uint8Array(END)
     this.#memory = { bytes, view: new DataView(bytes.buffer) }
     this.#segmenter = new Segmenter(this.#memory, POOL_END)
@@ -147,8 +150,14 @@ export class Target implements Upper {
 
   // --- what the fuzz does ---
 
-  /** A frame arrives; now and then more follow before anything is sent, or before it is looked at. */
+  /** A frame arrives, now and then in fragments. */
   receive(frame: Octets): void {
+    const pieces = this.#dice.chance(0.05) ? fragmentsOf(frame, this.#dice.below(0x10000)) : [frame]
+    for (const piece of pieces) this.#arrives(piece)
+  }
+
+  /** Now and then more follow before anything is sent, or before it is looked at. */
+  #arrives(frame: Octets): void {
     this.#sent = 0
     const length = Math.min(frame.length, FRAME_LEN)
     const at = this.#next
@@ -207,6 +216,7 @@ export class Target implements Upper {
     else if (roll === 2) request.forget()
     else {
       const user = this.#newUser()
+      user.isSpoilt ||= this.foreign.has(request.key[8]! >>> 16)
       user.c = request.accept(user, now)
       this.users.set(user.c, user)
     }
@@ -282,3 +292,33 @@ const chunksOf = ({ sendQueue, recvQueue }: Connection): number =>
   needed(sendQueue.length) + needed(recvQueue.length)
 
 const needed = (octets: number): number => (octets === 0 ? 0 : Math.ceil(octets / CHUNK) + 1)
+
+/** An IPv4 packet in two fragments; others as they are. */
+function fragmentsOf(frame: Octets, id: number): Octets[] {
+  const len = ((frame.length - TRANSPORT) >> 1) & ~7
+  if (len < 8 || frame.length > FRAME_LEN || ethernet.type(viewOf(frame), 0) !== ethernet.IPV4)
+    return [frame]
+  return [0, len].map((from) => {
+    const text =
+      from === 0 ? frame.subarray(TRANSPORT, TRANSPORT + len) : frame.subarray(TRANSPORT + len)
+    const piece = new Uint8Array(TRANSPORT + text.length)
+    piece.set(frame.subarray(0, TRANSPORT))
+    piece.set(text, TRANSPORT)
+    const v = viewOf(piece)
+    const v0 = viewOf(frame)
+    const field = (from === 0 ? ipv4.MF : 0) | (from >> 3)
+    const ttl = ipv4.ttl(v0, IP)
+    ipv4.emit(
+      v,
+      IP,
+      piece.length - IP,
+      id,
+      field,
+      ttl,
+      ipv4.protocol(v0, IP),
+      ipv4.src(v0, IP),
+      ipv4.dst(v0, IP),
+    )
+    return piece
+  })
+}
