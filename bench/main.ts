@@ -92,7 +92,7 @@ async function measureIn(
     command: [
       'npm run bench',
       ...(process.argv.length > 2 ? ['--'] : []),
-      ...process.argv.slice(2),
+      ...process.argv.slice(2).map((arg) => (arg.includes(' ') ? `'${arg}'` : arg)),
     ].join(' '),
     commit: await commit(),
     machine,
