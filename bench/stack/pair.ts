@@ -109,6 +109,7 @@ class End implements Upper {
       this.#arrival.at = this.#ring + slot * SLOT
       this.#arrival.end = this.#arrival.at + this.#lens[slot]!
       this.#arrival.checksummed = this.#offload
+      this.#arrival.more = i + 1 < n // what is in the ring stays until the other has its turn
       this.#first = (slot + 1) % RING
       this.#count--
       stack.receive(this.#arrival, now)
@@ -174,6 +175,7 @@ export class Talker implements tcp.ConnectionUser {
   }
 
   text(_c: tcp.Connection, { total }: Slices): number {
+    if (total === undefined) throw new Error('it was told of text in another way') // of an older stack
     this.heard += total
     return total
   }
