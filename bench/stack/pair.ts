@@ -11,7 +11,7 @@ import { HEADERS_LEN, Segmenter } from '../../src/stack/segment.ts'
 import { Slices } from '../../src/stack/slices.ts'
 import { Stack, type Upper } from '../../src/stack/stack.ts'
 import * as tcp from '../../src/stack/tcp/connection.ts'
-import type { SynRequest } from '../../src/stack/tcp/tcp.ts'
+import type { SynRequest } from '../../src/stack/tcp/syn-request.ts'
 
 const STACK = 64 * 1024 * 1024
 const SLOT = 68 * 1024

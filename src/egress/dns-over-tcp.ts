@@ -3,7 +3,7 @@ import type { Host } from '../nat/host.ts'
 import { bindTowards } from '../nat/outbound.ts'
 import type { Handler } from '../nat/reactor.ts'
 import { Stream, type StreamHandler, StreamUser } from '../stack/stream.ts'
-import type { SynRequest } from '../stack/tcp/tcp.ts'
+import type { SynRequest } from '../stack/tcp/syn-request.ts'
 import * as address from '../stack/wire/address.ts'
 import {
   EAGAIN,

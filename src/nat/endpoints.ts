@@ -11,7 +11,7 @@
  */
 import { isIpv4 } from '../stack/flow-table.ts'
 import type { Datagram, Stack } from '../stack/stack.ts'
-import type { SynRequest } from '../stack/tcp/tcp.ts'
+import type { SynRequest } from '../stack/tcp/syn-request.ts'
 import { format, isMapped } from '../stack/wire/address.ts'
 import * as dhcp from '../stack/wire/dhcp.ts'
 import { EADDRINUSE } from '../sys/constants.ts'

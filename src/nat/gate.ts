@@ -13,7 +13,7 @@
  */
 import type { Neighbour } from '../stack/neighbours.ts'
 import type { Datagram } from '../stack/stack.ts'
-import type { SynRequest } from '../stack/tcp/tcp.ts'
+import type { SynRequest } from '../stack/tcp/syn-request.ts'
 import type { Endpoint } from '../sys/socket.ts'
 
 /** Reads what the guest sends, and says how much of it may be sent on. */

@@ -5,7 +5,7 @@
 
 import { Slices } from '../stack/slices.ts'
 import type { Datagram, Stack, Upper } from '../stack/stack.ts'
-import type { SynRequest } from '../stack/tcp/tcp.ts'
+import type { SynRequest } from '../stack/tcp/syn-request.ts'
 import type { Arena } from '../sys/arena.ts'
 import { DhcpResponder } from './dhcp-responder.ts'
 import { Dhcpv6Responder } from './dhcpv6-responder.ts'

@@ -40,7 +40,7 @@ import { isIpv4 } from '../stack/flow-table.ts'
 import type { Slices } from '../stack/slices.ts'
 import { sendLimit } from '../stack/tcp/buffers.ts'
 import * as tcp from '../stack/tcp/connection.ts'
-import type { SynRequest } from '../stack/tcp/tcp.ts'
+import type { SynRequest } from '../stack/tcp/syn-request.ts'
 import {
   AF_INET,
   AF_INET6,

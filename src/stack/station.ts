@@ -18,7 +18,7 @@ import { CHUNK } from './pool.ts'
 import { HEADERS_LEN, Segmenter } from './segment.ts'
 import { type Datagram, OVERHEAD, Stack } from './stack.ts'
 import { type Peer, Stream, type StreamHandler, StreamUser } from './stream.ts'
-import type { SynRequest } from './tcp/tcp.ts'
+import type { SynRequest } from './tcp/syn-request.ts'
 import { formatIpv4, isIn, mask, parseIpv4, parseMac } from './wire/address.ts'
 
 export interface StationOptions {

@@ -16,7 +16,7 @@ import {
 } from '../../src/policy/evidence/dns-message.ts'
 import type { PolicyInput } from '../../src/policy/policy.ts'
 import type { Datagram } from '../../src/stack/stack.ts'
-import type { SynRequest } from '../../src/stack/tcp/tcp.ts'
+import type { SynRequest } from '../../src/stack/tcp/syn-request.ts'
 import * as address from '../../src/stack/wire/address.ts'
 import { answer, query, show } from '../policy/evidence/dns-messages.ts'
 

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { Endpoints } from '../../src/nat/endpoints.ts'
 import type { NatOptions } from '../../src/nat/host.ts'
 import type { Datagram, Stack } from '../../src/stack/stack.ts'
-import type { SynRequest } from '../../src/stack/tcp/tcp.ts'
+import type { SynRequest } from '../../src/stack/tcp/syn-request.ts'
 import { format, parse } from '../../src/stack/wire/address.ts'
 
 const words = (text: string): Int32Array => {

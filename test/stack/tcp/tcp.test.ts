@@ -1,6 +1,6 @@
 /** All connections of a stack: requests and their limits, what is left when they are gone. */
 import { describe, expect, test } from 'vitest'
-import type { SynRequest } from '../../../src/stack/tcp/tcp.ts'
+import type { SynRequest } from '../../../src/stack/tcp/syn-request.ts'
 import type { Host } from '../rig/host.ts'
 import type { Peer } from '../rig/peer.ts'
 import { bench, established, LINUX, listening, type StateOptions } from '../rig/states.ts'
