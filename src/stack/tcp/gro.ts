@@ -23,6 +23,7 @@ export class Gro {
   connection: Connection | undefined
   #seg = new wire.Segment()
   readonly #parts = new Slices(MOST)
+  readonly #whole = new Slices(1)
 
   /**
    * Takes a segment of the connection, which nothing waits for, to wait for more. Returns the record that the next one is read
@@ -54,10 +55,16 @@ export class Gro {
 
   /** The segment that waited. */
   end(): wire.Segment {
-    const seg = this.#seg
-    seg.parts = this.#parts
     this.connection = undefined
-    return seg
+    return this.#seg
+  }
+
+  /** Where the text of a segment is that arrives: that of one that waited, and has its parts, or as it came. */
+  textOf(seg: wire.Segment): Slices {
+    if (seg === this.#seg) return this.#parts
+    this.#whole.clear()
+    this.#whole.push(seg.text, seg.textLen)
+    return this.#whole
   }
 }
 

@@ -334,7 +334,7 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
   const queued = c.recvQueue
   const waiting = c.rcvQueued
   let taken = 0
-  const text = seg.parts ?? whole(c, seg)
+  const text = c.tcp.gro.textOf(seg)
   if (waiting === 0) {
     taken = c.user.text(c, text)
     // After `closed` the user has gone; nothing is kept.
@@ -364,13 +364,6 @@ function receiveText(c: Connection, seg: wire.Segment, now: number): void {
     if (gained > 0) return c.user.readable(c)
   }
   if (waiting > 0 && c.rcvQueued > waiting) c.user.readable(c)
-}
-
-/** Where the text of a segment is that came as it is. */
-function whole({ tcp: { place } }: Connection, { text, textLen }: wire.Segment): Slices {
-  place.clear()
-  place.push(text, textLen)
-  return place
 }
 
 /** Puts `len` octets of the text, from the one at `from`, behind those that are unread. */

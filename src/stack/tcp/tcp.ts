@@ -12,7 +12,6 @@ import { FlowTable, isIpv4 } from '../flow-table.ts'
 import type { Memory } from '../link.ts'
 import type { Neighbour } from '../neighbours.ts'
 import type { Pool } from '../pool.ts'
-import { Slices } from '../slices.ts'
 import type { Transmitter } from '../transmitter.ts'
 import * as ipv4 from '../wire/ipv4.ts'
 import * as ipv6 from '../wire/ipv6.ts'
@@ -103,8 +102,6 @@ export class Tcp {
   readonly #mms6: number
   /** A segment that waits for more. */
   readonly gro: Gro = new Gro()
-  /** Where the text of another is. */
-  readonly place: Slices = new Slices(1)
   /** What arrives is read into this. */
   #seg: wire.Segment = new wire.Segment()
   readonly #secret: Int32Array

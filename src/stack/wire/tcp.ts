@@ -7,8 +7,6 @@
  * `at` is where the header starts in `v`. A DataView reads big-endian, which is network order. Hot.
  * The checksum is the caller's: it needs the pseudo-header, and the link may have done it.
  */
-import type { Slices } from '../slices.ts'
-
 export const HEADER_LEN = 20
 /** The data offset is four bits of words. */
 export const MAX_HEADER_LEN = 60
@@ -66,7 +64,6 @@ export function parse(v: DataView, at: number, end: number, seg: Segment): boole
   seg.urg = v.getUint16(at + 18)
   seg.text = text
   seg.textLen = end - text
-  seg.parts = undefined
   seg.len = end - text + ((ctl >>> 1) & 1) + (ctl & 1) // SYN and FIN count (RFC 9293 §3.4)
   seg.mss = 0
   seg.windShift = -1
@@ -131,8 +128,6 @@ export class Segment {
   urg = 0
   /** Where the text starts in the view. */
   text = 0
-  /** Where its parts are, when several segments were made one (gro.ts); else undefined. */
-  parts: Slices | undefined = undefined
   textLen = 0
   /** SEG.LEN: the text, and one each for SYN and FIN. */
   len = 0
