@@ -15,6 +15,7 @@ import * as ipv6 from '../../../src/stack/wire/ipv6.ts'
 import * as tcp from '../../../src/stack/wire/tcp.ts'
 import { fail, gather, IP, inspect, type Octets, TRANSPORT, viewOf } from '../rig/frames.ts'
 import { assertInvariants } from '../rig/invariants.ts'
+import { fragmentsOf } from '../rig/packets.ts'
 import { firstWrong, TO_GUEST } from '../rig/random.ts'
 import { DNS, GATEWAY, GUEST_MAC, NETWORK, STACK_MAC } from '../rig/rig.ts'
 import { GATEWAY6, line6, TRANSPORT6, words } from '../rig/rig6.ts'
@@ -56,7 +57,7 @@ export class Target implements Upper {
   /** Chunks that somebody else has. */
   readonly #starved: number[] = []
 
-  constructor(dice: Dice, foreign: ReadonlySet<number> = new Set()) {
+  constructor(dice: Dice, foreign: ReadonlySet<number>) {
     this.#dice = dice
     this.foreign = foreign
     const bytes = new Uint8Array(END)
@@ -152,8 +153,15 @@ export class Target implements Upper {
 
   /** A frame arrives, now and then in fragments. */
   receive(frame: Octets): void {
-    const pieces = this.#dice.chance(0.05) ? fragmentsOf(frame, this.#dice.below(0x10000)) : [frame]
+    const pieces = this.#dice.chance(0.05) ? this.#fragmentsOf(frame) : [frame]
     for (const piece of pieces) this.#arrives(piece)
+  }
+
+  #fragmentsOf(frame: Octets): Octets[] {
+    const id = this.#dice.below(0x10000)
+    const isTooSmall = frame.length < TRANSPORT + 16 // of eight octets each
+    if (isTooSmall || ethernet.type(viewOf(frame), 0) !== ethernet.IPV4) return [frame]
+    return fragmentsOf(frame, id)
   }
 
   /** Now and then more follow before anything is sent, or before it is looked at. */
@@ -292,33 +300,3 @@ const chunksOf = ({ sendQueue, recvQueue }: Connection): number =>
   needed(sendQueue.length) + needed(recvQueue.length)
 
 const needed = (octets: number): number => (octets === 0 ? 0 : Math.ceil(octets / CHUNK) + 1)
-
-/** An IPv4 packet in two fragments; others as they are. */
-function fragmentsOf(frame: Octets, id: number): Octets[] {
-  const len = ((frame.length - TRANSPORT) >> 1) & ~7
-  if (len < 8 || frame.length > FRAME_LEN || ethernet.type(viewOf(frame), 0) !== ethernet.IPV4)
-    return [frame]
-  return [0, len].map((from) => {
-    const text =
-      from === 0 ? frame.subarray(TRANSPORT, TRANSPORT + len) : frame.subarray(TRANSPORT + len)
-    const piece = new Uint8Array(TRANSPORT + text.length)
-    piece.set(frame.subarray(0, TRANSPORT))
-    piece.set(text, TRANSPORT)
-    const v = viewOf(piece)
-    const v0 = viewOf(frame)
-    const field = (from === 0 ? ipv4.MF : 0) | (from >> 3)
-    const ttl = ipv4.ttl(v0, IP)
-    ipv4.emit(
-      v,
-      IP,
-      piece.length - IP,
-      id,
-      field,
-      ttl,
-      ipv4.protocol(v0, IP),
-      ipv4.src(v0, IP),
-      ipv4.dst(v0, IP),
-    )
-    return piece
-  })
-}

@@ -38,6 +38,25 @@ export function packet(protocol: number, text: ArrayLike<number>, o: PacketOptio
   return frame
 }
 
+/** An IPv4 packet without options, in two fragments. */
+export function fragmentsOf(frame: Octets, id: number): Octets[] {
+  const v = viewOf(frame)
+  const half = TRANSPORT + (((frame.length - TRANSPORT) >> 1) & ~7)
+  const common = {
+    id,
+    ttl: ipv4.ttl(v, IP),
+    src: ipv4.src(v, IP),
+    dst: ipv4.dst(v, IP),
+    srcMac: frame.subarray(ethernet.SRC, ethernet.SRC + 6),
+    dstMac: frame.subarray(ethernet.DST, ethernet.SRC),
+  }
+  const protocol = ipv4.protocol(v, IP)
+  return [
+    packet(protocol, frame.subarray(TRANSPORT, half), { ...common, fragment: ipv4.MF }),
+    packet(protocol, frame.subarray(half), { ...common, fragment: (half - TRANSPORT) >> 3 }),
+  ]
+}
+
 export interface DatagramOptions extends PacketOptions {
   srcPort?: number
   dstPort?: number

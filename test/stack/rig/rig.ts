@@ -50,9 +50,9 @@ export interface RigOptions {
 
 /** What stands before the pool: headers, a held frame, a datagram put together; to spare. */
 const STACK_OVERHEAD = 256 * 1024
-/** A frame of the greatest length, and what is kept before it. */
-const ARRIVAL_LEN = (192 + 68) * 1024
+/** Frames that are kept, and one more of the greatest length. */
 const KEPT_LEN = 192 * 1024
+const ARRIVAL_LEN = KEPT_LEN + 68 * 1024
 /** What nobody may read: octets that were borrowed, and those behind a frame. */
 const GONE = 0xdd
 

@@ -3,10 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { Slices } from '../../../src/stack/slices.ts'
 import { rcvWnd } from '../../../src/stack/tcp/connection.ts'
-import * as ipv4 from '../../../src/stack/wire/ipv4.ts'
-import { IP, TRANSPORT } from '../rig/frames.ts'
 import type { Host } from '../rig/host.ts'
-import { datagram, packet } from '../rig/packets.ts'
+import { datagram, fragmentsOf } from '../rig/packets.ts'
 import { established, finWait2, LINUX } from '../rig/states.ts'
 
 /** The lengths of the parts of each text that the host is given. */
@@ -91,15 +89,6 @@ test('text that would not all lie in the window is not put together', () => {
   host.reads()
   expect(host.received).toBe(wnd)
 })
-
-/** A segment in two fragments. */
-function fragmentsOf(frame: Uint8Array, id: number): Uint8Array[] {
-  const first = IP + 20 + 48
-  return [0, 1].map((part) => {
-    const text = part === 0 ? frame.subarray(TRANSPORT, first) : frame.subarray(first)
-    return packet(ipv4.TCP, text, { id, fragment: part === 0 ? ipv4.MF : (first - TRANSPORT) >> 3 })
-  })
-}
 
 test('a segment that came in fragments goes on with the one before: its octets are not there for longer', () => {
   const { peer, host, rig } = established()

@@ -1,5 +1,4 @@
 /** SEGMENT ARRIVES, the checks in their order (RFC 9293 §3.10.7.4, RFC 5961, RFC 7323 §5). */
-
 import { describe, expect, test } from 'vitest'
 import { DELAYED_ACK } from '../../../src/stack/tcp/output.ts'
 import { SYN } from '../../../src/stack/wire/tcp.ts'
