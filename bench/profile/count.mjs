@@ -12,8 +12,11 @@ import { basename } from 'node:path'
 /** Those that return how many octets they moved. */
 const MOVERS = /^(read|write|readv|writev|send|recv|sendto|recvfrom|sendmsg|recvmsg|splice)$/
 
+/** Those for which the C library has no function, in x86-64 and arm64 alike. */
+const BY_NUMBER = { 426: 'io_uring_enter' }
+
 const file = process.env.COUNTS
-const counts = {}
+const counts = Object.fromEntries(Object.values(BY_NUMBER).map((name) => [name, none()]))
 const open = Module._extensions['.node']
 
 Module._extensions['.node'] = (module, path) => {
@@ -38,16 +41,21 @@ function wrap(koffi) {
 function counted(signature, call) {
   const name = /(\w+)\s*\(/.exec(signature)[1]
   if (name === 'strerror') return call
-  const count = { calls: 0, failed: 0, octets: 0 }
-  counts[name] = count
   const moves = MOVERS.test(name)
+  const byNumber = name === 'syscall' ? BY_NUMBER : {}
+  counts[name] = none()
   return Object.assign((...args) => {
     const n = call(...args)
+    const count = counts[byNumber[args[0]] ?? name]
     count.calls++
     if (n < 0) count.failed++
     else if (moves) count.octets += Number(n)
     return n
   }, call)
+}
+
+function none() {
+  return { calls: 0, failed: 0, octets: 0 }
 }
 
 process.on('SIGUSR2', () => {

@@ -34,6 +34,7 @@ const NUMBERS = {
   getrandom: [318, 278],
   gettid: [186, 178],
   init_module: [175, 105],
+  io_uring_enter: [426, 426],
   io_uring_register: [427, 427],
   io_uring_setup: [425, 425],
   ioctl: [16, 29],

@@ -1,0 +1,91 @@
+import { constants } from 'node:fs'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Arena } from '../../src/sys/arena.ts'
+import { EACCES, EAGAIN, EBADF } from '../../src/sys/constants.ts'
+import * as io from '../../src/sys/io.ts'
+import { MOST_READS, ReadRing } from '../../src/sys/read-ring.ts'
+import { syscall } from '../../src/sys/syscalls.ts'
+
+const LEN = 16
+const IORING_REGISTER_PROBE = 8
+
+function ringOf(): ReadRing {
+  const ring = ReadRing.open()!
+  onTestFinished(() => ring.close())
+  return ring
+}
+
+/** A pipe of packets: each read gives what one write has written. */
+function packets(): [from: number, to: number] {
+  const [from, to] = io.pipe(constants.O_NONBLOCK | constants.O_DIRECT)
+  onTestFinished(() => io.closeAll([from, to]))
+  return [from, to]
+}
+
+/** Where the kernel has none, or does not give us one, there is nothing to be tested. */
+const isThere = (() => {
+  const ring = ReadRing.open()
+  ring?.close()
+  return ring !== undefined
+})()
+
+describe.runIf(isThere)('a ring of reads', () => {
+  test('brings what was written, in its order, and says where nothing was', () => {
+    const arena = new Arena(4096)
+    const [from, to] = packets()
+    const ring = ringOf()
+    const results = new Int32Array(8)
+    // More often than it has entries: it goes round.
+    for (let round = 0; round < 3 * MOST_READS; round++) {
+      arena.bytes.fill(0, 0, 6 * LEN)
+      for (const [i, len] of [3, 1, 2].entries()) {
+        arena.bytes.fill(round + i, 4000, 4000 + len)
+        io.write(to, arena, 4000, len)
+      }
+      results.fill(77)
+      expect(ring.read(from, arena, 0, LEN, 5, results, 2)).toBe(0)
+      expect([...results]).toEqual([77, 77, 3, 1, 2, -EAGAIN, -EAGAIN, 77])
+      for (const [i, len] of [3, 1, 2].entries()) {
+        const octets = [...arena.bytes.subarray(i * LEN, i * LEN + len + 1)]
+        expect(octets).toEqual([...Array(len).fill((round + i) & 255), 0])
+      }
+    }
+  })
+
+  test('takes as many as it has entries', () => {
+    const arena = new Arena(MOST_READS * LEN + 1)
+    const [from, to] = packets()
+    for (let i = 0; i < 10; i++) io.write(to, arena, 0, 1)
+    const results = new Int32Array(MOST_READS)
+    expect(ringOf().read(from, arena, 0, LEN, MOST_READS, results, 0)).toBe(0)
+    expect([...results]).toEqual([...Array(10).fill(1), ...Array(MOST_READS - 10).fill(-EAGAIN)])
+  })
+
+  test('says what is wrong with each read', () => {
+    const results = new Int32Array(2)
+    expect(ringOf().read(-1, new Arena(64), 0, LEN, 2, results, 0)).toBe(0)
+    expect([...results]).toEqual([-EBADF, -EBADF])
+  })
+
+  test('refuses a place that is not in the arena, and goes on', () => {
+    const [from, to] = packets()
+    const ring = ringOf()
+    const results = new Int32Array(8)
+    const arena = new Arena(4 * LEN)
+    io.write(to, arena, 0, 5)
+    expect(() => ring.read(from, arena, 0, LEN, 5, results, 0)).toThrow(RangeError)
+    expect(ring.read(from, arena, 0, LEN, 2, results, 0)).toBe(0)
+    expect([...results.subarray(0, 2)]).toEqual([5, -EAGAIN])
+  })
+
+  test('can do nothing else', () => {
+    expect(syscall('io_uring_register', ringOf().fd, IORING_REGISTER_PROBE)).toBe(-EACCES)
+  })
+
+  test('is gone when it is closed', () => {
+    const ring = ReadRing.open()!
+    ring.close()
+    expect(io.isOpen(ring.fd)).toBe(false)
+    expect(ring.read(0, new Arena(64), 0, LEN, 1, new Int32Array(1), 0)).toBe(-EBADF)
+  })
+})
