@@ -16,6 +16,7 @@ import { EBADFD, ECONNRESET, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP } from '../
 import { must, systemError } from '../sys/errors.ts'
 import { reserveFrom } from '../sys/io.ts'
 import { randomWord } from '../sys/random.ts'
+import { ReadRing } from '../sys/read-ring.ts'
 import type { AttachedTap } from '../tap/attach.ts'
 import { macAddressOf } from '../tap/configure.ts'
 import { Tap } from '../tap/tap.ts'
@@ -46,7 +47,7 @@ export interface PlaneOptions {
 /** Memory for the slots of the link and of the NAT: more than they reserve for themselves below. */
 const SLOTS = 32 * 1024 * 1024
 /** Fairness, and one ACK a batch: frames read from the TAP before what they made due is sent. */
-const MAX_FRAMES = 16
+const MAX_FRAMES = 64
 /** Ours: a turn with more, however small they are, is not one of a request or an answer. */
 const FEW_FRAMES = 4
 
@@ -97,7 +98,7 @@ export class DataPlane implements Handler {
     this.#onGone = onGone
     this.tapFd = attached.fd
     this.#isSocket = attached.isSocket === true
-    this.#tap = new Tap(attached, arena, mtu)
+    this.#tap = new Tap(attached, arena, mtu, ReadRing.open())
     this.captures = new Captures(this.#tap, arena, {
       name: attached.name,
       description: "a container's network, seen from slipway",
@@ -191,17 +192,17 @@ export class DataPlane implements Handler {
 
   /** The TAP has frames. */
   ready(events: number): void {
-    const { nat, stack, reactor } = this
+    const { stack, reactor } = this
     const arrival = this.#arrival
     let count = 0
     let n = 0
     for (; count < this.#expected; count++) {
-      n = this.#tap.receive(arrival)
+      n = this.#tap.receive(arrival, this.#expected - count)
       if (n <= 0) break
       this.captures.received(arrival)
       arrival.more = count + 1 < this.#expected
       stack.receive(arrival, reactor.now)
-      if ((stack.isHolding || nat.isHolding) && !this.#tap.keep()) this.#letGo()
+      if (this.#tap.isFull) this.#letGo()
     }
     this.#letGo()
     stack.flush(reactor.now)

@@ -116,11 +116,6 @@ export class Nat implements Upper {
     return false
   }
 
-  /** Does a datagram wait for others, and its frame for it? */
-  get isHolding(): boolean {
-    return this.#burst.isWaiting
-  }
-
   /** The batch of frames is over: what waits for others goes. */
   flush(): void {
     this.#burst.send()

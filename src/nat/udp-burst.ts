@@ -42,11 +42,6 @@ export class UdpBurst {
     this.#arena = arena
   }
 
-  /** Does anything wait whose frame has to be kept? */
-  get isWaiting(): boolean {
-    return this.#outlet !== undefined
-  }
-
   /** Sends the datagram with others, or at once when its octets do not stay. */
   add(outlet: Outlet, datagram: Datagram, to: socket.Endpoint): void {
     const { key, at, len } = datagram

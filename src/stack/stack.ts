@@ -194,11 +194,6 @@ export class Stack {
     else counters.drop.ethernetType++
   }
 
-  /** Does a segment wait for more, and the frames that it came in for it? */
-  get isHolding(): boolean {
-    return this.tcp.gro.connection !== undefined
-  }
-
   /** Nothing follows for now: what waited for more goes up. */
   gather(now: number): void {
     this.tcp.gather(now)

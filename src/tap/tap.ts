@@ -19,15 +19,16 @@ import * as ipv4 from '../stack/wire/ipv4.ts'
 import type { Arena } from '../sys/arena.ts'
 import { EAGAIN, EBADF, EBADFD, EIO, EMSGSIZE, ENOBUFS, ENODEV, ENOMEM } from '../sys/constants.ts'
 import { close, prefixedWritev, read } from '../sys/io.ts'
+import { MOST_READS, type ReadRing } from '../sys/read-ring.ts'
 import { type AttachedTap, detach, type Offload } from './attach.ts'
 import * as virtio from './virtio.ts'
 
 /** Room for one frame: at MTU 65520 it has 65,544 octets with its headers. */
 export const SLOT_LEN: number = 68 * 1024
-/** Ours: room for frames that are kept before one more is read. */
-const KEPT_LEN = 192 * 1024
-/** Frames that are kept start at a cache line of their own; this keeps their IP headers aligned, too. */
-const LINE = 64
+/** The most frames that stay where they were read. */
+const SLOTS = MOST_READS
+/** Ours: where they are long, no more of them stay than a processor's cache holds. */
+const KEPT_LEN = 512 * 1024
 
 /** Ours: the longest IPv4 packet of TCP's where BIG TCP is known. In its frame it fits a capture (libpcap's MAXIMUM_SNAPLEN). */
 const GSO_IPV4_MAX_SIZE = 256 * 1024 - ethernet.HEADER_LEN
@@ -67,17 +68,25 @@ export class Tap implements Link {
   /** What stands before a frame: packet information and vnet header, either may be missing. */
   readonly #prefixLen: number
   readonly #vnet: number
-  /** Where frames are read, and where the next one is. */
-  readonly #first: number
-  #slot: number
-  /** One past the frame that was read last. */
-  #end = 0
+  /** Reads several at a time. */
+  readonly #ring: ReadRing | undefined
+  /** Where the slots are, and what was read into each. */
+  readonly #slots: number
+  readonly #results = new Int32Array(SLOTS)
+  /** Into so many slots was read, of so many `receive` has told, with the last of so many a frame; there is room in so many. */
+  #filled = 0
+  #told = 0
+  #used = 0
+  #room = SLOTS
+  /** Of the frames that stay. */
+  #longest = 1
   readonly #out: number
   /** For what the device does not do itself. */
   readonly #segmenter: Segmenter
   readonly #write = (frame: Departure): number => this.#emit(frame)
 
-  constructor(attached: AttachedTap, arena: Arena, mtu: number) {
+  /** Closes the ring, if there is one, as the device. */
+  constructor(attached: AttachedTap, arena: Arena, mtu: number, ring?: ReadRing) {
     this.fd = attached.fd
     this.name = attached.name
     this.mtu = mtu
@@ -91,50 +100,59 @@ export class Tap implements Link {
     // Such that the IP header lies at a multiple of four: it follows the Ethernet header's 14.
     const shift = (4 - ((this.#prefixLen + 14) % 4)) % 4
     this.#segmenter = new Segmenter(arena, arena.reserve(HEADERS_LEN))
-    this.#first = this.#slot = arena.reserve(KEPT_LEN + SLOT_LEN + shift) + shift
+    this.#slots = arena.reserve(SLOTS * SLOT_LEN + shift) + shift
+    this.#ring = ring
   }
 
   /**
-   * Reads one frame. Returns its length with `arrival` filled, 0 when there is none, or -errno when
-   * there will never be one again. The octets are good until the next call, or longer: `keep`.
+   * The next frame. Returns its length with `arrival` filled, 0 when there is none, or -errno when
+   * there will never be one again. Its octets are good until `reuse`, or until the next call when `isFull`.
+   * `expected`: so many may be there, and are read with one system call where that can be done.
    *
    * A frame with NEEDS_CSUM holds only the pseudo-header's sum in its checksum field.
    */
-  receive(arrival: Arrival): number {
-    const slot = this.#slot
+  receive(arrival: Arrival, expected = 1): number {
     const prefixLen = this.#prefixLen
     for (;;) {
-      const n = read(this.fd, this.#arena, slot, SLOT_LEN)
+      if (this.#told === this.#filled) this.#read(expected)
+      const slot = this.#slots + this.#told * SLOT_LEN
+      const n = this.#results[this.#told++]!
       if (n > prefixLen) {
         arrival.at = slot + prefixLen
-        arrival.end = this.#end = slot + n
+        arrival.end = slot + n
         arrival.udpSegment = this.offload.uso
           ? virtio.udpSegment(this.#arena.view, slot + this.#vnet)
           : 0
-        arrival.checksummed = this.offload.csum && this.#isChecksummed(arrival)
+        arrival.checksummed = this.offload.csum && this.#isChecksummed(arrival, slot)
+        this.#used = this.#told
+        this.#longest = Math.max(this.#longest, n)
         this.counters.received++
         this.counters.receivedOctets += n - prefixLen
         return n - prefixLen
       }
-      if (n < 0) return n === -EAGAIN || n === -EIO ? 0 : n
+      if (n === -EAGAIN || n === -EIO) {
+        // One that came while they were read may stand behind it.
+        if (this.#told < this.#filled) continue
+        this.#filled = this.#told = this.#used
+        return 0
+      }
+      if (n < 0) return n
       // A device never does it. A socket does at its end, which epoll tells, and for a packet without octets.
       if (n === 0) return this.#attached.isSocket ? 0 : -EBADFD
       this.counters.droppedShort++
     }
   }
 
-  /**
-   * The octets of the frame that was read last are good until `reuse`. False when there is no room for one more: then
-   * that has to come first.
-   */
-  keep(): boolean {
-    this.#slot += Math.ceil((this.#end - this.#slot) / LINE) * LINE
-    return this.#slot <= this.#first + KEPT_LEN
+  /** Are all slots used? */
+  get isFull(): boolean {
+    return this.#told === this.#filled && this.#filled >= this.#room
   }
 
   /** Nobody needs the octets of frames that came. */
   reuse(): void {
-    this.#slot = this.#first
+    this.#room = Math.min(SLOTS, Math.ceil(KEPT_LEN / this.#longest))
+    this.#longest = 1
+    this.#filled = this.#told = this.#used = 0
   }
 
   /**
@@ -150,13 +168,28 @@ export class Tap implements Link {
   /** Leaves the device as one expects to find it, and closes it. */
   close(): void {
     detach(this.#attached)
+    this.#ring?.close()
     close(this.fd)
   }
 
+  /** Reads what is there, into one slot at least. */
+  #read(expected: number): void {
+    if (this.isFull) this.reuse()
+    const first = this.#filled
+    const at = this.#slots + first * SLOT_LEN
+    const count = Math.min(expected, this.#room - first)
+    const { fd } = this
+    const results = this.#results
+    const isRead =
+      count > 1 && this.#ring?.read(fd, this.#arena, at, SLOT_LEN, count, results, first) === 0
+    if (!isRead) results[first] = read(fd, this.#arena, at, SLOT_LEN)
+    this.#filled += isRead ? count : 1
+  }
+
   /** Does the device vouch for the transport checksum? What it left to do further in is done. */
-  #isChecksummed({ at, end }: Arrival): boolean {
+  #isChecksummed({ at, end }: Arrival, slot: number): boolean {
     const { bytes, view } = this.#arena
-    const header = this.#slot + this.#vnet
+    const header = slot + this.#vnet
     if (!virtio.isChecksummed(view, header)) return false
     return !virtio.finishInner(bytes, view, header, at, end)
   }

@@ -46,7 +46,7 @@ const before = readlinkSync('/proc/thread-self/ns/net')
 const had = new Set(belongings())
 const start = performance.now()
 const answer: Partial<Answer> = {}
-const arena = new Arena(1 << 20)
+const arena = new Arena(8 << 20)
 try {
   const options: OpenTapOptions = { ...task.options }
   const attached = await openTap(
