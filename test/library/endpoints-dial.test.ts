@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Network, NetworkServer, NetworkSocket, NetworkUdpSocket } from '../../src/index.ts'
 import type { Kit } from '../../src/lab/agent.ts'
-import { address6, GATEWAY6 } from '../e2e/ipv6.ts'
+import { address6, GATEWAY6, linkLocal6 } from '../e2e/ipv6.ts'
 import { GATEWAY, GUEST, has, inWorlds } from '../e2e/lab.ts'
 import * as tasks from '../e2e/tasks.ts'
 import { LIBRARY } from './embedder.ts'
@@ -228,10 +228,9 @@ raw.sendto(struct.pack('!HHHH', 0, 7, 10, 0) + b'hi', ('${GATEWAY}', 0))`
       const { status, stderr } = await guest.execute(['python3', '-c', script])
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
       await soon(async () => (await program.stats()).drops.hostRefused === 1, 2_000)
-      const answer = await guest.run(async ({ dgram, os }, host) => {
-        const own = os.networkInterfaces().tap0!.find((each) => each.address.startsWith('fe80'))!
+      const ask = async ({ dgram }: Kit, own: string, host: string) => {
         const socket = dgram.createSocket('udp6')
-        await new Promise<void>((resolve) => socket.bind(0, `${own.address}%tap0`, resolve))
+        await new Promise<void>((resolve) => socket.bind(0, `${own}%tap0`, resolve))
         const heard = new Promise((resolve) =>
           socket.once('message', (octets) => resolve(`${octets}`)),
         )
@@ -242,8 +241,8 @@ raw.sendto(struct.pack('!HHHH', 0, 7, 10, 0) + b'hi', ('${GATEWAY}', 0))`
         ])
         socket.close()
         return answer
-      }, GATEWAY6)
-      expect(answer).toBe('link-local')
+      }
+      expect(await guest.run(ask, await linkLocal6(guest), GATEWAY6)).toBe('link-local')
       // It lives.
       const outcome = await guest.run(tasks.exchangeUdp, { host: GATEWAY, port: 7 }, 1)
       expect(outcome).toMatchObject({ outcome: 'answer' })
