@@ -255,7 +255,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   #dialed(events: number): void {
     if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) return this.#considerNext()
-    const error = socket.getError(this.#fd)
+    const error = events & (EPOLLERR | EPOLLHUP) ? socket.getError(this.#fd) : 0
     if (error < 0) return this.#dialFailed(-error)
     const request = this.#request!
     this.#request = undefined
@@ -388,7 +388,8 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       } else if (n !== -EAGAIN) return this.#hostFailed()
     }
     if (c.rcvQueued > 0) return
-    if (this.#isGuestDone && !this.#isShutdown) {
+    // In FIN-WAIT-2 it is over, and `close` says so to the host.
+    if (this.#isGuestDone && !this.#isShutdown && c.state !== 'FIN-WAIT-2') {
       this.#isShutdown = true
       socket.shutdownWrite(this.#fd)
     }
