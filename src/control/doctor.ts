@@ -10,6 +10,7 @@ import { closeSync, openSync, readFileSync, readlinkSync, statSync } from 'node:
 import { userInfo } from 'node:os'
 import { namespaceObstacle, sysctl, sysctlText } from '../sys/obstacles.ts'
 import { randomWord } from '../sys/random.ts'
+import { ReadRing } from '../sys/read-ring.ts'
 import { say, strerror } from './host.ts'
 
 /** `no`: a network cannot be made. `less`: it can, and lacks something. */
@@ -56,6 +57,7 @@ function machine(): Finding[] {
     ping(),
     lowPorts(),
     descriptors(),
+    ring(),
   ]
 }
 
@@ -159,6 +161,19 @@ function descriptors(): Finding {
   const what = `${soft} open files, and connections in proportion`
   if (soft >= FEW_DESCRIPTORS) return { state: 'ok', what }
   return { state: 'less', what, remedy: 'ulimit -n 65536, or LimitNOFILE= of the service' }
+}
+
+function ring(): Finding {
+  const found = ReadRing.open()
+  found?.close()
+  if (found !== undefined) return { state: 'ok', what: 'io_uring, for several frames at once' }
+  const name = 'kernel.io_uring_disabled'
+  const isOff = (sysctl(name) ?? 0) > 0
+  const what = 'no io_uring: frames of the container are read one at a time'
+  const remedy = isOff
+    ? `as root: sysctl -w ${name}=0`
+    : 'it takes Linux 6.6, and no seccomp filter that forbids it'
+  return { state: 'less', what, remedy }
 }
 
 function namespaceOf(pid: number): Finding {

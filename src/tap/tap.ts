@@ -1,5 +1,5 @@
 /**
- * The TAP as a link: frames in, frames out, one system call each and nothing allocated.
+ * The TAP as a link: frames in, where io_uring is there several with one system call, frames out, one each; nothing is allocated.
  *
  * With a vnet header (virtio.ts) a frame has up to 64 KiB of text, to the guest 256 KiB, and its transport checksum is not
  * computed by anyone: the kernel cuts and sums only what leaves the machine. Without it, segment.ts

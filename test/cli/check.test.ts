@@ -109,7 +109,7 @@ describe('doctor', () => {
     const lines = stdout.trimEnd().split('\n')
     for (const line of lines) expect(line).toMatch(/^(ok {4}|less {2}\S.*; |NO {4}\S)/)
     expect(lines[1]).toBe(`ok    Node ${process.versions.node}`)
-    expect(lines).toHaveLength(10)
+    expect(lines).toHaveLength(11)
     expect(status).toBe(lines.some((line) => line.startsWith('NO')) ? 1 : 0)
   })
 

@@ -5,6 +5,7 @@ import { EACCES, EAGAIN, EBADF } from '../../src/sys/constants.ts'
 import * as io from '../../src/sys/io.ts'
 import { MOST_READS, ReadRing } from '../../src/sys/read-ring.ts'
 import { syscall } from '../../src/sys/syscalls.ts'
+import { confined } from './confined.ts'
 
 const LEN = 16
 const IORING_REGISTER_PROBE = 8
@@ -80,6 +81,27 @@ describe.runIf(isThere)('a ring of reads', () => {
 
   test('can do nothing else', () => {
     expect(syscall('io_uring_register', ringOf().fd, IORING_REGISTER_PROBE)).toBe(-EACCES)
+  })
+
+  test('goes on under a filter of system calls, which gives no new one', () => {
+    const { status, stdout, stderr } = confined(
+      {
+        'control/seccomp': 'confineCalls',
+        'sys/arena': 'Arena',
+        'sys/io': 'pipe, write',
+        'sys/libc': 'libc',
+        'sys/read-ring': 'ReadRing',
+      },
+      `libc()
+       const ring = ReadRing.open()
+       confineCalls()
+       const [arena, results, [from, to]] = [new Arena(64), new Int32Array(2), pipe()]
+       write(to, arena, 0, 3)
+       const failed = ring.read(from, arena, 0, 16, 2, results, 0)
+       console.log(JSON.stringify([ReadRing.open() === undefined, failed, ...results]))`,
+    )
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(JSON.parse(stdout)).toEqual([true, 0, 3, -EAGAIN])
   })
 
   test('is gone when it is closed', () => {
