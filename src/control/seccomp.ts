@@ -72,7 +72,7 @@ const KILLED: readonly SyscallName[] = [
 const REFUSED: readonly SyscallName[] = [
   // Upstream kills for it; the runtime names threads and memory with it.
   'prctl',
-  // Rings do what this filter does not see. libuv has its own ways without.
+  // Rings do what this filter does not see; the one that is open can only read. libuv has its own ways without.
   'io_uring_setup',
   'io_uring_register',
   // There are no new processes, and no signals to others.

@@ -98,7 +98,7 @@ export class DataPlane implements Handler {
     this.#onGone = onGone
     this.tapFd = attached.fd
     this.#isSocket = attached.isSocket === true
-    this.#tap = new Tap(attached, arena, mtu, ReadRing.open())
+    this.#tap = new Tap(attached, arena, mtu)
     this.captures = new Captures(this.#tap, arena, {
       name: attached.name,
       description: "a container's network, seen from slipway",
@@ -162,6 +162,7 @@ export class DataPlane implements Handler {
     })
     const events = this.#isSocket ? EPOLLIN | EPOLLRDHUP : EPOLLIN
     must(this.reactor.add(attached.fd, events, this), 'epoll_ctl', 'cannot wait for TAP')
+    this.#tap.ring = ReadRing.open()
   }
 
   /** Waits for events, until `limit` at the latest, and does what they ask for. */

@@ -22,6 +22,7 @@
  *
  *  RST to the guest                ←   ECONNREFUSED; other errors of the dial: ICMP unreachable
  *  FIN, after the last octet       →   shutdown(WR)      half-closed: the other way stays open
+ *  FIN, and ours was acknowledged  →   close()
  *  FIN, after the last octet       ←   recv() = 0
  *  RST                             →   SO_LINGER 0, close(): RST
  *  RST                             ←   ECONNRESET, ETIMEDOUT, EPIPE …
@@ -255,6 +256,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
 
   #dialed(events: number): void {
     if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) return this.#considerNext()
+    // Without these there is at most a soft error, of an attempt before the one that went through.
     const error = events & (EPOLLERR | EPOLLHUP) ? socket.getError(this.#fd) : 0
     if (error < 0) return this.#dialFailed(-error)
     const request = this.#request!
@@ -388,7 +390,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       } else if (n !== -EAGAIN) return this.#hostFailed()
     }
     if (c.rcvQueued > 0) return
-    // In FIN-WAIT-2 it is over, and `close` says so to the host.
+    // In FIN-WAIT-2 `closed` follows at once, and close(2) says it to the host.
     if (this.#isGuestDone && !this.#isShutdown && c.state !== 'FIN-WAIT-2') {
       this.#isShutdown = true
       socket.shutdownWrite(this.#fd)

@@ -33,6 +33,7 @@ const SETUP =
 
 const IORING_REGISTER_RESTRICTIONS = 11
 const IORING_REGISTER_ENABLE_RINGS = 12
+const IORING_RESTRICTION_REGISTER_OP = 0
 const IORING_RESTRICTION_SQE_OP = 1
 const IORING_OP_READ = 22
 const RWF_NOWAIT = 8
@@ -50,6 +51,11 @@ const CQ_USER_ADDR = 80 + 32
 const PARAMS_LEN = 120
 /** struct io_uring_restriction: what it restricts, and to what. */
 const RESTRICTION_LEN = 16
+/** To reads, and to what has to be said last, and can be said once. */
+const RESTRICTIONS = [
+  [IORING_RESTRICTION_SQE_OP, IORING_OP_READ],
+  [IORING_RESTRICTION_REGISTER_OP, IORING_REGISTER_ENABLE_RINGS],
+] as const
 
 const SQE_LEN = 64
 const CQE_LEN = 16
@@ -87,13 +93,17 @@ export class ReadRing {
     const fd = syscall('io_uring_setup', MOST_READS, addressOf(arena, params, PARAMS_LEN))
     if (fd < 0) return undefined
     const ring = new ReadRing(fd, view, rings, sqes, params)
-    const restriction = params + PARAMS_LEN
-    view.setUint16(restriction, IORING_RESTRICTION_SQE_OP, true)
-    view.setUint8(restriction + 2, IORING_OP_READ)
-    const restrictions = addressOf(arena, restriction, RESTRICTION_LEN)
+    const restrictions = params + PARAMS_LEN
+    for (const [i, [kind, operation]] of RESTRICTIONS.entries()) {
+      const at = restrictions + i * RESTRICTION_LEN
+      view.setUint16(at, kind, true)
+      view.setUint8(at + 2, operation)
+    }
+    const address = addressOf(arena, restrictions, RESTRICTIONS.length * RESTRICTION_LEN)
+    const register = (...args: number[]): number => syscall('io_uring_register', fd, ...args)
     if (
-      syscall('io_uring_register', fd, IORING_REGISTER_RESTRICTIONS, restrictions, 1) < 0 ||
-      syscall('io_uring_register', fd, IORING_REGISTER_ENABLE_RINGS) < 0
+      register(IORING_REGISTER_RESTRICTIONS, address, RESTRICTIONS.length) < 0 ||
+      register(IORING_REGISTER_ENABLE_RINGS) < 0
     ) {
       ring.close()
       return undefined
@@ -128,6 +138,9 @@ export class ReadRing {
     results: Int32Array,
     first: number,
   ): number {
+    if (!(count <= MOST_READS && first >= 0 && first + count <= results.length)) {
+      throw new RangeError(`${count} reads are too many`)
+    }
     const view = this.#view
     for (let i = 0; i < count; i++) {
       const sqe = this.#sqes + ((this.#tail + i) & this.#sqMask) * SQE_LEN

@@ -68,16 +68,19 @@ export class Tap implements Link {
   /** What stands before a frame: packet information and vnet header, either may be missing. */
   readonly #prefixLen: number
   readonly #vnet: number
-  /** Reads several at a time. */
-  readonly #ring: ReadRing | undefined
-  /** Where the slots are, and what was read into each. */
+  /** Reads several frames at a time, where there is one; closed with the device. */
+  ring: ReadRing | undefined
+  /** Where the slots are, and what was read into each: its length or -errno. */
   readonly #slots: number
   readonly #results = new Int32Array(SLOTS)
-  /** Into so many slots was read, of so many `receive` has told, with the last of so many a frame; there is room in so many. */
-  #filled = 0
-  #told = 0
-  #used = 0
+  /** How many slots may be used before they are used anew. */
   #room = SLOTS
+  /** Into how many was read. */
+  #filled = 0
+  /** Of how many `receive` has told. */
+  #told = 0
+  /** Up to which there are frames. */
+  #used = 0
   /** Of the frames that stay. */
   #longest = 1
   readonly #out: number
@@ -85,8 +88,7 @@ export class Tap implements Link {
   readonly #segmenter: Segmenter
   readonly #write = (frame: Departure): number => this.#emit(frame)
 
-  /** Closes the ring, if there is one, as the device. */
-  constructor(attached: AttachedTap, arena: Arena, mtu: number, ring?: ReadRing) {
+  constructor(attached: AttachedTap, arena: Arena, mtu: number) {
     this.fd = attached.fd
     this.name = attached.name
     this.mtu = mtu
@@ -101,7 +103,6 @@ export class Tap implements Link {
     const shift = (4 - ((this.#prefixLen + 14) % 4)) % 4
     this.#segmenter = new Segmenter(arena, arena.reserve(HEADERS_LEN))
     this.#slots = arena.reserve(SLOTS * SLOT_LEN + shift) + shift
-    this.#ring = ring
   }
 
   /**
@@ -112,9 +113,13 @@ export class Tap implements Link {
    * A frame with NEEDS_CSUM holds only the pseudo-header's sum in its checksum field.
    */
   receive(arrival: Arrival, expected = 1): number {
+    if (this.isFull) this.reuse()
     const prefixLen = this.#prefixLen
     for (;;) {
-      if (this.#told === this.#filled) this.#read(expected)
+      if (this.#told === this.#filled) {
+        if (this.#filled === this.#room) return 0
+        this.#read(expected)
+      }
       const slot = this.#slots + this.#told * SLOT_LEN
       const n = this.#results[this.#told++]!
       if (n > prefixLen) {
@@ -130,22 +135,24 @@ export class Tap implements Link {
         this.counters.receivedOctets += n - prefixLen
         return n - prefixLen
       }
-      if (n === -EAGAIN || n === -EIO) {
-        // One that came while they were read may stand behind it.
-        if (this.#told < this.#filled) continue
+      if (n > 0) this.counters.droppedShort++
+      else if (!this.#isNothing(n)) return n === 0 ? -EBADFD : n
+      else if (this.#told === this.#filled) {
+        // Nothing that came while these were read stands behind it.
         this.#filled = this.#told = this.#used
         return 0
       }
-      if (n < 0) return n
-      // A device never does it. A socket does at its end, which epoll tells, and for a packet without octets.
-      if (n === 0) return this.#attached.isSocket ? 0 : -EBADFD
-      this.counters.droppedShort++
     }
   }
 
-  /** Are all slots used? */
+  /** Does a read that gave no octets mean no more than that? A socket's end is for epoll to tell. */
+  #isNothing(n: number): boolean {
+    return n === -EAGAIN || n === -EIO || (n === 0 && this.#attached.isSocket === true)
+  }
+
+  /** Was told of all that there is room for? */
   get isFull(): boolean {
-    return this.#told === this.#filled && this.#filled >= this.#room
+    return this.#told === this.#filled && this.#filled === this.#room
   }
 
   /** Nobody needs the octets of frames that came. */
@@ -168,22 +175,36 @@ export class Tap implements Link {
   /** Leaves the device as one expects to find it, and closes it. */
   close(): void {
     detach(this.#attached)
-    this.#ring?.close()
+    this.ring?.close()
     close(this.fd)
   }
 
   /** Reads what is there, into one slot at least. */
   #read(expected: number): void {
-    if (this.isFull) this.reuse()
     const first = this.#filled
-    const at = this.#slots + first * SLOT_LEN
     const count = Math.min(expected, this.#room - first)
-    const { fd } = this
+    if (count > 1 && this.#readAtOnce(first, count)) return
+    this.#results[first] = read(this.fd, this.#arena, this.#slots + first * SLOT_LEN, SLOT_LEN)
+    this.#filled++
+  }
+
+  #readAtOnce(first: number, count: number): boolean {
+    if (this.ring === undefined) return false
     const results = this.#results
-    const isRead =
-      count > 1 && this.#ring?.read(fd, this.#arena, at, SLOT_LEN, count, results, first) === 0
-    if (!isRead) results[first] = read(fd, this.#arena, at, SLOT_LEN)
-    this.#filled += isRead ? count : 1
+    const at = this.#slots + first * SLOT_LEN
+    if (this.ring.read(this.fd, this.#arena, at, SLOT_LEN, count, results, first) < 0) {
+      // It will not do better another time.
+      this.ring.close()
+      this.ring = undefined
+      return false
+    }
+    this.#filled += count
+    // The ring may fail by itself, for want of memory: the last word has read(2).
+    for (let i = first; i < this.#filled; i++) {
+      if (results[i]! >= 0 || this.#isNothing(results[i]!)) continue
+      results[i] = read(this.fd, this.#arena, this.#slots + i * SLOT_LEN, SLOT_LEN)
+    }
+    return true
   }
 
   /** Does the device vouch for the transport checksum? What it left to do further in is done. */

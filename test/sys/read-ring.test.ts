@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Arena } from '../../src/sys/arena.ts'
 import { EACCES, EAGAIN, EBADF } from '../../src/sys/constants.ts'
 import * as io from '../../src/sys/io.ts'
@@ -8,7 +8,10 @@ import { syscall } from '../../src/sys/syscalls.ts'
 import { confined } from './confined.ts'
 
 const LEN = 16
+// <linux/io_uring.h>
 const IORING_REGISTER_PROBE = 8
+const IORING_OP_NOP = 0
+const IORING_OP_READ = 22
 
 function ringOf(): ReadRing {
   const ring = ReadRing.open()!
@@ -30,7 +33,7 @@ const isThere = (() => {
   return ring !== undefined
 })()
 
-describe.runIf(isThere)('a ring of reads', () => {
+describe.runIf(isThere)(`a ring of reads${isThere ? '' : ' (skipped: no io_uring here)'}`, () => {
   test('brings what was written, in its order, and says where nothing was', () => {
     const arena = new Arena(4096)
     const [from, to] = packets()
@@ -80,7 +83,30 @@ describe.runIf(isThere)('a ring of reads', () => {
   })
 
   test('can do nothing else', () => {
-    expect(syscall('io_uring_register', ringOf().fd, IORING_REGISTER_PROBE)).toBe(-EACCES)
+    const ring = ringOf()
+    expect(syscall('io_uring_register', ring.fd, IORING_REGISTER_PROBE)).toBe(-EACCES)
+    const [from, to] = packets()
+    const [arena, results] = [new Arena(64), new Int32Array(2)]
+    io.write(to, arena, 0, 3)
+    const setUint32 = DataView.prototype.setUint32
+    const spy = vi.spyOn(DataView.prototype, 'setUint32')
+    spy.mockImplementation(function (this: DataView, at, value, isLittle) {
+      setUint32.call(this, at, value === IORING_OP_READ ? IORING_OP_NOP : value, isLittle)
+    })
+    expect(ring.read(from, arena, 0, LEN, 2, results, 0)).toBe(0)
+    spy.mockRestore()
+    expect([...results]).toEqual([-EACCES, -EACCES])
+    expect(ring.read(from, arena, 0, LEN, 2, results, 0)).toBe(0)
+    expect([...results]).toEqual([3, -EAGAIN])
+  })
+
+  test('refuses more than it has room for', () => {
+    const [ring, arena] = [ringOf(), new Arena(4096)]
+    const read = (count: number, results: Int32Array, first: number) => () =>
+      ring.read(-1, arena, 0, LEN, count, results, first)
+    expect(read(MOST_READS + 1, new Int32Array(100), 0)).toThrow(RangeError)
+    expect(read(3, new Int32Array(8), 6)).toThrow(RangeError)
+    expect(read(3, new Int32Array(8), -1)).toThrow(RangeError)
   })
 
   test('goes on under a filter of system calls, which gives no new one', () => {
