@@ -23,8 +23,11 @@ import { MOST_READS, type ReadRing } from '../sys/read-ring.ts'
 import { type AttachedTap, detach, type Offload } from './attach.ts'
 import * as virtio from './virtio.ts'
 
-/** Room for one frame: at MTU 65520 it has 65,544 octets with its headers. */
-export const SLOT_LEN: number = 68 * 1024
+/**
+ * Room for one frame: at MTU 65520 it has 65,544 octets with its headers. A cache line more than pages, lest the headers
+ * of all frames share a few lines of the processor's cache.
+ */
+export const SLOT_LEN: number = 68 * 1024 + 64
 /** The most frames that stay where they were read. */
 const SLOTS = MOST_READS
 /** Ours: where they are long, no more of them stay than a processor's cache holds. */
