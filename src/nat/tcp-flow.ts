@@ -22,7 +22,6 @@
  *
  *  RST to the guest                ←   ECONNREFUSED; other errors of the dial: ICMP unreachable
  *  FIN, after the last octet       →   shutdown(WR)      half-closed: the other way stays open
- *  FIN, and ours was acknowledged  →   close()
  *  FIN, after the last octet       ←   recv() = 0
  *  RST                             →   SO_LINGER 0, close(): RST
  *  RST                             ←   ECONNRESET, ETIMEDOUT, EPIPE …
@@ -390,8 +389,7 @@ export class TcpFlow implements Handler, tcp.ConnectionUser {
       } else if (n !== -EAGAIN) return this.#hostFailed()
     }
     if (c.rcvQueued > 0) return
-    // In FIN-WAIT-2 `closed` follows at once, and close(2) says it to the host.
-    if (this.#isGuestDone && !this.#isShutdown && c.state !== 'FIN-WAIT-2') {
+    if (this.#isGuestDone && !this.#isShutdown) {
       this.#isShutdown = true
       socket.shutdownWrite(this.#fd)
     }
