@@ -1,5 +1,6 @@
 /**
- * The TAP as a link: frames in, where io_uring is there several with one system call, frames out, one each; nothing is allocated.
+ * The TAP as a link. Frames in, several with one system call where io_uring is there; frames out, one each. Nothing is
+ * allocated.
  *
  * With a vnet header (virtio.ts) a frame has up to 64 KiB of text, to the guest 256 KiB, and its transport checksum is not
  * computed by anyone: the kernel cuts and sums only what leaves the machine. Without it, segment.ts
@@ -82,9 +83,9 @@ export class Tap implements Link {
   #filled = 0
   /** Of how many `receive` has told. */
   #told = 0
-  /** Up to which there are frames. */
+  /** Up to which there are frames: what was read behind them brought nothing. */
   #used = 0
-  /** Of the frames that stay. */
+  /** Of the frames that stay, with what stands before it, in octets. */
   #longest = 1
   readonly #out: number
   /** For what the device does not do itself. */
@@ -124,7 +125,9 @@ export class Tap implements Link {
         this.#read(expected)
       }
       const slot = this.#slots + this.#told * SLOT_LEN
-      const n = this.#results[this.#told++]!
+      let n = this.#results[this.#told++]!
+      // A ring may fail by itself, for want of memory: the last word has read(2).
+      if (n < 0 && !this.#isNothing(n)) n = read(this.fd, this.#arena, slot, SLOT_LEN)
       if (n > prefixLen) {
         arrival.at = slot + prefixLen
         arrival.end = slot + n
@@ -184,30 +187,22 @@ export class Tap implements Link {
 
   /** Reads what is there, into one slot at least. */
   #read(expected: number): void {
+    const { fd, ring } = this
     const first = this.#filled
-    const count = Math.min(expected, this.#room - first)
-    if (count > 1 && this.#readAtOnce(first, count)) return
-    this.#results[first] = read(this.fd, this.#arena, this.#slots + first * SLOT_LEN, SLOT_LEN)
-    this.#filled++
-  }
-
-  #readAtOnce(first: number, count: number): boolean {
-    if (this.ring === undefined) return false
     const results = this.#results
     const at = this.#slots + first * SLOT_LEN
-    if (this.ring.read(this.fd, this.#arena, at, SLOT_LEN, count, results, first) < 0) {
+    const count = Math.min(expected, this.#room - first)
+    if (ring !== undefined && count > 1) {
+      if (ring.read(fd, this.#arena, at, SLOT_LEN, count, results, first) === 0) {
+        this.#filled += count
+        return
+      }
       // It will not do better another time.
-      this.ring.close()
+      ring.close()
       this.ring = undefined
-      return false
     }
-    this.#filled += count
-    // The ring may fail by itself, for want of memory: the last word has read(2).
-    for (let i = first; i < this.#filled; i++) {
-      if (results[i]! >= 0 || this.#isNothing(results[i]!)) continue
-      results[i] = read(this.fd, this.#arena, this.#slots + i * SLOT_LEN, SLOT_LEN)
-    }
-    return true
+    results[first] = read(fd, this.#arena, at, SLOT_LEN)
+    this.#filled++
   }
 
   /** Does the device vouch for the transport checksum? What it left to do further in is done. */
