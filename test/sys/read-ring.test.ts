@@ -6,6 +6,7 @@ import * as io from '../../src/sys/io.ts'
 import { MOST_READS, ReadRing } from '../../src/sys/read-ring.ts'
 import { syscall } from '../../src/sys/syscalls.ts'
 import { confined } from './confined.ts'
+import { hasRing } from './has-ring.ts'
 
 const LEN = 16
 // <linux/io_uring.h>
@@ -26,14 +27,7 @@ function packets(): [from: number, to: number] {
   return [from, to]
 }
 
-/** Where the kernel has none, or does not give us one, there is nothing to be tested. */
-const isThere = (() => {
-  const ring = ReadRing.open()
-  ring?.close()
-  return ring !== undefined
-})()
-
-describe.runIf(isThere)(`a ring of reads${isThere ? '' : ' (skipped: no io_uring here)'}`, () => {
+describe.runIf(hasRing)(`a ring of reads${hasRing ? '' : ' (skipped: no io_uring here)'}`, () => {
   test('brings what was written, in its order, and says where nothing was', () => {
     const arena = new Arena(4096)
     const [from, to] = packets()
