@@ -58,6 +58,8 @@ export type Libc = { readonly [name in LibcName]: Call } & {
   readonly errno: () => number
   /** Where a buffer's octets lie. It stays there: the octets of an ArrayBuffer are off the heap. */
   readonly address: (buffer: ArrayBuffer) => bigint
+  /** Octets that lie somewhere, as a buffer. They are not its own: it does not free them. */
+  readonly view: (address: number, len: number) => ArrayBuffer
   readonly strerror: (errno: number) => string
 }
 
@@ -65,6 +67,7 @@ interface Koffi {
   load(path: null): { func(definition: string): unknown }
   errno(): number
   address(buffer: ArrayBuffer): bigint
+  view(address: number, len: number): ArrayBuffer
 }
 
 let bound: Libc | undefined
@@ -83,6 +86,7 @@ function bind(): Libc {
   const calls: Record<string, unknown> = {
     errno: koffi.errno,
     address: koffi.address,
+    view: koffi.view,
     strerror: library.func('const char *strerror(int)'),
   }
   for (const [name, signature] of Object.entries(SIGNATURES)) calls[name] = library.func(signature)

@@ -5,13 +5,17 @@
  * where a frame of 64 KiB is copied in 6. The kernel takes the entries of the queue in order, while we are in
  * io_uring_enter(2), and with RWF_NOWAIT none of them waits: when it returns, all have their results.
  *
- * The ring lies in memory of ours (IORING_SETUP_NO_MMAP), and can do nothing but read. So it gives nobody a way around a seccomp
- * filter that is set later (control/seccomp.ts).
+ * It can do nothing but read, and so gives nobody a way around a seccomp filter that is set later (control/seccomp.ts).
+ *
+ * The ring lies in pages that are given to the kernel (IORING_SETUP_NO_MMAP). They are the system's, and not malloc(3)'s: the kernel ends a
+ * ring some time after `close` has returned, or when a thread ends whose memory is somebody else's already, and then writes
+ * into it once more (io_commit_cqring).
  */
-import { Arena, addressOf } from './arena.ts'
+import { type Arena, addressOf } from './arena.ts'
 import { EAGAIN } from './constants.ts'
 import { close } from './io.ts'
 import { libc } from './libc.ts'
+import { mapPages, unmapPages } from './pages.ts'
 import { setPointer } from './scratch.ts'
 import { architecture, numberOf, syscall } from './syscalls.ts'
 
@@ -63,12 +67,21 @@ const CQE_LEN = 16
 export const MOST_READS = 64
 /** Whole pages are given away, the largest that Linux has here. */
 const PAGE = 64 * 1024
+// What lies in them.
+const RINGS = 0
+const SQES = PAGE
+const PARAMS = 2 * PAGE
+const RESTRICTED = PARAMS + PARAMS_LEN
+const PAGES_LEN = 3 * PAGE
+
+/** Of a ring that was closed: its pages are not there any more. */
+const NOTHING = new DataView(new ArrayBuffer(0))
 
 export class ReadRing {
   readonly fd: number
-  readonly #view: DataView
+  readonly #pages: number
+  #view: DataView
   readonly #enter = numberOf('io_uring_enter', architecture())
-  readonly #sqes: number
   readonly #sqTailAt: number
   readonly #sqMask: number
   readonly #cqHeadAt: number
@@ -82,46 +95,49 @@ export class ReadRing {
    * says so, and for want of memory. It is for the thread that opens it.
    */
   static open(): ReadRing | undefined {
-    const arena = new Arena(4 * PAGE)
-    const rings = PAGE - (addressOf(arena, 0, 0) % PAGE)
-    const sqes = rings + PAGE
-    const params = sqes + PAGE
-    const { view } = arena
-    view.setUint32(params + FLAGS, SETUP, true)
-    setPointer(view, params + SQ_USER_ADDR, addressOf(arena, sqes, PAGE))
-    setPointer(view, params + CQ_USER_ADDR, addressOf(arena, rings, PAGE))
-    const fd = syscall('io_uring_setup', MOST_READS, addressOf(arena, params, PARAMS_LEN))
-    if (fd < 0) return undefined
-    const ring = new ReadRing(fd, view, rings, sqes, params)
-    const restrictions = params + PARAMS_LEN
-    for (const [i, [kind, operation]] of RESTRICTIONS.entries()) {
-      const at = restrictions + i * RESTRICTION_LEN
-      view.setUint16(at, kind, true)
-      view.setUint8(at + 2, operation)
-    }
-    const address = addressOf(arena, restrictions, RESTRICTIONS.length * RESTRICTION_LEN)
-    const register = (...args: number[]): number => syscall('io_uring_register', fd, ...args)
-    if (
-      register(IORING_REGISTER_RESTRICTIONS, address, RESTRICTIONS.length) < 0 ||
-      register(IORING_REGISTER_ENABLE_RINGS) < 0
-    ) {
-      ring.close()
+    const pages = mapPages(PAGES_LEN)
+    if (pages < 0) return undefined
+    const view = new DataView(libc().view(pages, PAGES_LEN))
+    view.setUint32(PARAMS + FLAGS, SETUP, true)
+    setPointer(view, PARAMS + SQ_USER_ADDR, pages + SQES)
+    setPointer(view, PARAMS + CQ_USER_ADDR, pages + RINGS)
+    const fd = syscall('io_uring_setup', MOST_READS, pages + PARAMS)
+    if (fd < 0) {
+      unmapPages(pages, PAGES_LEN)
       return undefined
     }
-    return ring
+    const ring = new ReadRing(fd, pages, view)
+    if (ring.#restrict()) return ring
+    ring.close()
+    return undefined
   }
 
-  private constructor(fd: number, view: DataView, rings: number, sqes: number, params: number) {
-    const at = (field: number): number => rings + view.getUint32(params + field, true)
+  private constructor(fd: number, pages: number, view: DataView) {
+    const at = (field: number): number => RINGS + view.getUint32(PARAMS + field, true)
     this.fd = fd
+    this.#pages = pages
     this.#view = view
-    this.#sqes = sqes
     this.#sqTailAt = at(SQ_TAIL)
     this.#sqMask = view.getUint32(at(SQ_RING_MASK), true)
     this.#cqHeadAt = at(CQ_HEAD)
     this.#cqTailAt = at(CQ_TAIL)
     this.#cqMask = view.getUint32(at(CQ_RING_MASK), true)
     this.#cqesAt = at(CQ_CQES)
+  }
+
+  /** Says what it may do, and enables it. */
+  #restrict(): boolean {
+    const view = this.#view
+    for (const [i, [kind, operation]] of RESTRICTIONS.entries()) {
+      const at = RESTRICTED + i * RESTRICTION_LEN
+      view.setUint16(at, kind, true)
+      view.setUint8(at + 2, operation)
+    }
+    const register = (...args: number[]): number => syscall('io_uring_register', this.fd, ...args)
+    return (
+      register(IORING_REGISTER_RESTRICTIONS, this.#pages + RESTRICTED, RESTRICTIONS.length) >= 0 &&
+      register(IORING_REGISTER_ENABLE_RINGS) >= 0
+    )
   }
 
   /**
@@ -143,7 +159,7 @@ export class ReadRing {
     }
     const view = this.#view
     for (let i = 0; i < count; i++) {
-      const sqe = this.#sqes + ((this.#tail + i) & this.#sqMask) * SQE_LEN
+      const sqe = SQES + ((this.#tail + i) & this.#sqMask) * SQE_LEN
       view.setUint32(sqe, IORING_OP_READ, true)
       view.setInt32(sqe + 4, fd, true)
       setPointer(view, sqe + 16, addressOf(arena, at + i * len, len))
@@ -173,7 +189,10 @@ export class ReadRing {
     view.setUint32(this.#cqHeadAt, head, true)
   }
 
+  /** It must not be used any more. */
   close(): void {
     close(this.fd)
+    unmapPages(this.#pages, PAGES_LEN)
+    this.#view = NOTHING
   }
 }

@@ -1,7 +1,8 @@
 /** System calls as the machine code of thread-handler.ts takes them, and a place where that code may be run. */
 import { Arena, addressOf } from './arena.ts'
 import { must } from './errors.ts'
-import { libc, ownFunction } from './libc.ts'
+import { ownFunction } from './libc.ts'
+import { makeExecutable, mapPages, unmapPages } from './pages.ts'
 import { architecture, numberOf, type SyscallName } from './syscalls.ts'
 import { CALL_LEN, CALLS, COUNT, handlerCode, MAX_ARGS } from './thread-handler.ts'
 
@@ -19,11 +20,6 @@ export interface PlacedCode {
   readonly restorer: number | undefined
 }
 
-const PROT_READ = 1
-const PROT_WRITE = 2
-const PROT_EXEC = 4
-const MAP_PRIVATE = 0x02
-const MAP_ANONYMOUS = 0x20
 /** arm64 has pages of up to 64 KiB. */
 const CODE_LEN = 0x10000
 
@@ -50,25 +46,15 @@ export function placeCode(control: Arena): PlacedCode {
   const { code, restorer } = handlerCode(architecture(), BigInt(wordOf(control)))
   const copy = new Arena(code.length)
   copy.bytes.set(code)
-  const address = map()
+  const address = must(mapPages(CODE_LEN), 'mmap', WHAT)
   ownFunction('int64_t memcpy(int64_t, int64_t, int64_t)')(address, wordOf(copy), code.length)
-  const protect = ownFunction('int mprotect(int64_t, int64_t, int)')
-  if (protect(address, CODE_LEN, PROT_READ | PROT_EXEC) < 0) {
-    must(-libc().errno(), 'mprotect', WHAT)
-  }
+  must(makeExecutable(address, CODE_LEN), 'mprotect', WHAT)
   return { address, restorer: restorer === undefined ? undefined : address + restorer }
 }
 
 /** Gives the place back: nothing may be running there. */
 export function removeCode({ address }: PlacedCode): void {
-  ownFunction('int munmap(int64_t, int64_t)')(address, CODE_LEN)
-}
-
-function map(): number {
-  const mmap = ownFunction('int64_t mmap(int64_t, int64_t, int, int, int, int64_t)')
-  const flags = MAP_PRIVATE | MAP_ANONYMOUS
-  const address = Number(mmap(0, CODE_LEN, PROT_READ | PROT_WRITE, flags, -1, 0))
-  return address === -1 ? must(-libc().errno(), 'mmap', WHAT) : address
+  unmapPages(address, CODE_LEN)
 }
 
 export function wordOf(argument: number | Arena): number {

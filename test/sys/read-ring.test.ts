@@ -128,6 +128,37 @@ describe.runIf(hasRing)(`a ring of reads${hasRing ? '' : ' (skipped: no io_uring
     const ring = ReadRing.open()!
     ring.close()
     expect(io.isOpen(ring.fd)).toBe(false)
-    expect(ring.read(0, new Arena(64), 0, LEN, 1, new Int32Array(1), 0)).toBe(-EBADF)
+    const read = () => ring.read(0, new Arena(64), 0, LEN, 1, new Int32Array(1), 0)
+    expect(read).toThrow(RangeError)
+  })
+
+  test('lies in no memory that others are given, where the kernel writes once more when it ends a ring', () => {
+    const { status, stdout, stderr } = confined(
+      { 'sys/arena': 'Arena', 'sys/io': 'pipe', 'sys/read-ring': 'ReadRing' },
+      `const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+       const [from] = pipe(fs.constants.O_NONBLOCK)
+       function openAndClose() {
+         const ring = ReadRing.open()
+         ring.read(from, new Arena(64), 0, 1, 4, new Int32Array(4), 0)
+         ring.close()
+       }
+       // From here on malloc(3) keeps for others what is given back to it (M_MMAP_THRESHOLD is what the largest had).
+       Buffer.allocUnsafeSlow(16 << 20)
+       gc()
+       await sleep(20)
+       const findings = []
+       for (let round = 0; round < 5; round++) {
+         openAndClose()
+         gc()
+         await sleep(1)
+         const others = Array.from({ length: 200 }, () => Buffer.allocUnsafeSlow(16 * 1024).fill(255))
+         await sleep(150)
+         findings.push(others.every((octets) => octets.every((octet) => octet === 255)))
+       }
+       console.log(JSON.stringify(findings))`,
+      ['env', 'NODE_OPTIONS=--expose-gc'],
+    )
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(JSON.parse(stdout)).toEqual([true, true, true, true, true])
   })
 })
