@@ -55,7 +55,7 @@ beginWith(shellProgram(), `${root}dist/cli.js`)
 
 /** In the place of a module, what another file has. */
 function leadTo(file, module) {
-  const contents = `import { createRequire } from 'node:module'
+  const contents = `const { createRequire } = process.getBuiltinModule('node:module')
     export const { main } = createRequire(import.meta.url)('./${file}')`
   return ({ onLoad }) => onLoad({ filter: module }, () => ({ contents, loader: 'js' }))
 }
