@@ -1,6 +1,7 @@
 /**
- * Pages of memory from the system. What the kernel or another thread does with them after they were given back goes nowhere: memory of
- * malloc(3) would be somebody else's by then.
+ * Pages of memory from the system itself. Pages that were given to the kernel (io_uring) are its own
+ * from `unmapPages` on: what it still writes there reaches nobody. Memory of malloc(3) would be
+ * somebody else's by then.
  */
 import { libc, ownFunction } from './libc.ts'
 

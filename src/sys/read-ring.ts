@@ -7,9 +7,11 @@
  *
  * It can do nothing but read, and so gives nobody a way around a seccomp filter that is set later (control/seccomp.ts).
  *
- * The ring lies in pages that are given to the kernel (IORING_SETUP_NO_MMAP). They are the system's, and not malloc(3)'s: the kernel ends a
- * ring some time after `close` has returned, or when a thread ends whose memory is somebody else's already, and then writes
- * into it once more (io_commit_cqring).
+ * The ring lies in pages that are given to the kernel (IORING_SETUP_NO_MMAP). They come from the
+ * system, not from malloc(3): the kernel ends a ring some time after `close` has returned, or after
+ * its thread has ended and the memory of that was given to others, and then writes into it once
+ * more (io_commit_cqring). Pages of a thread that ends without `close` stay until the process ends,
+ * as the descriptor does.
  */
 import { type Arena, addressOf } from './arena.ts'
 import { EAGAIN } from './constants.ts'
@@ -189,8 +191,9 @@ export class ReadRing {
     view.setUint32(this.#cqHeadAt, head, true)
   }
 
-  /** It must not be used any more. */
+  /** Afterwards it cannot be used. Closing it again does nothing: its pages are somebody else's. */
   close(): void {
+    if (this.#view === NOTHING) return
     close(this.fd)
     unmapPages(this.#pages, PAGES_LEN)
     this.#view = NOTHING

@@ -182,6 +182,7 @@ export class Tap implements Link {
   close(): void {
     detach(this.#attached)
     this.ring?.close()
+    this.ring = undefined
     close(this.fd)
   }
 
