@@ -10,11 +10,11 @@ import { Slices } from '../../src/stack/slices.ts'
 import { Assembler } from '../../src/stack/tcp/assembler.ts'
 import { RetransmissionQueue } from '../../src/stack/tcp/retransmission-queue.ts'
 import { Segments } from '../../src/stack/tcp/segments.ts'
+import { Arena } from '../../src/sys/arena.ts'
 import { type Bench, call } from './bench.ts'
 
 const SIZE = 16 * 1024 * 1024
-const bytes = new Uint8Array(SIZE)
-const memory: Memory = { bytes, view: new DataView(bytes.buffer) }
+const memory: Memory = new Arena(SIZE, false)
 
 /** As the send side: the host's `recv` fills 64 KiB of room, it is sent, and acknowledged. */
 function sendBuffer(len: number): () => unknown {

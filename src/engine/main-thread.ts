@@ -37,7 +37,7 @@ const IDLE_INTERVAL = 1_000
 /** Opens the TAP and lets traffic flow. Rejects with everything undone. */
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
   const onGone = (error: Error): void => network.end('tap-gone', error)
-  const plane = await openPlane(options, 'take', onGone, () => false)
+  const plane = await openPlane(options, 'command', onGone, () => false)
   const network = new MainThreadNetwork(
     plane,
     addressesOf(options.cidr.network, options.cidr.prefix),

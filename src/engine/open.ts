@@ -9,8 +9,11 @@ import { outboundAddresses } from './outbound.ts'
 import { DataPlane, descriptorLimit } from './plane.ts'
 import type { NetworkOptions } from './types.ts'
 
-/** Who has a TAP that was given as a descriptor: with `duplicate` the caller keeps it, and we have another of it. */
-export type Ownership = 'take' | 'duplicate'
+/**
+ * Who has the network: the command, to which the process and a TAP given as a descriptor belong; or a program, which keeps
+ * its descriptor, while we have another of it, and may have endpoints.
+ */
+export type Owner = 'command' | 'program'
 
 /**
  * Opens the TAP and puts a data plane on it. `onGone` is called from the plane's turn when the TAP will never give a
@@ -18,7 +21,7 @@ export type Ownership = 'take' | 'duplicate'
  */
 export async function openPlane(
   options: NetworkOptions,
-  ownership: Ownership,
+  owner: Owner,
   onGone: (error: Error) => void,
   isCancelled: () => boolean,
 ): Promise<DataPlane> {
@@ -35,7 +38,7 @@ export async function openPlane(
           configure: options.configure ? configure : undefined,
           streams: options.forwardMode === 'splice' ? streams(options.ipv6) : [],
         })
-  if ('fd' in target && ownership === 'duplicate') {
+  if ('fd' in target && owner === 'program') {
     attached = { ...attached, fd: io.dup(attached.fd) }
   }
   try {
@@ -43,7 +46,13 @@ export async function openPlane(
     const { Egress } = egress ? await import('../egress/network-egress.ts') : {}
     const plane = new DataPlane(
       attached,
-      { ...options, subnet: options.cidr, addresses, outbound },
+      {
+        ...options,
+        subnet: options.cidr,
+        addresses,
+        outbound,
+        isMemoryCounted: owner === 'program',
+      },
       onGone,
     )
     plane.egress = egress && new Egress!(plane.nat, egress)

@@ -42,6 +42,8 @@ export interface PlaneOptions {
   readonly keepAlive?: KeepAliveOption
   readonly filtering?: Filtering
   readonly limits?: Partial<Limits>
+  /** Of sys/arena.ts. Endpoints copy much out of it and into it. Default: true. */
+  readonly isMemoryCounted?: boolean
 }
 
 /** Memory for the slots of the link and of the NAT: more than they reserve for themselves below. */
@@ -89,7 +91,7 @@ export class DataPlane implements Handler {
     const descriptors = descriptorLimit()
     const limits = limitsOf(options.limits ?? {}, descriptors)
     reserveFrom(descriptors - SPARE_DESCRIPTORS)
-    const arena = new Arena(SLOTS + OVERHEAD + limits.memory)
+    const arena = new Arena(SLOTS + OVERHEAD + limits.memory, options.isMemoryCounted)
     this.#arena = arena
     const gateway = new Int32Array(4)
     mapped(addresses.gateway, gateway)

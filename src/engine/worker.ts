@@ -65,7 +65,7 @@ async function run(): Promise<void> {
 
 async function attachAndServe(isStopped: () => boolean): Promise<void> {
   const onGone = (error: Error): void => end('tap-gone', error)
-  const plane = await openPlane(options, 'duplicate', onGone, isStopped)
+  const plane = await openPlane(options, 'program', onGone, isStopped)
   try {
     serve(plane)
   } finally {

@@ -12,6 +12,8 @@ import { Slices } from './slices.ts'
 export interface Memory {
   readonly bytes: Uint8Array
   readonly view: DataView
+  /** Copies octets within it; where it is missing, `bytes.copyWithin` does. */
+  copy?(to: number, from: number, len: number): void
 }
 
 /** A frame from the guest, at [at, end): an Ethernet header first. */

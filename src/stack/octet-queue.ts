@@ -50,13 +50,15 @@ export class OctetQueue {
 
   /** Copies `len` octets of memory to `offset`; `grow` came before. */
   write(offset: number, at: number, len: number): void {
-    const bytes = this.#memory.bytes
+    const memory = this.#memory
     let place = this.#first + offset
     let left = len
     while (left > 0) {
       const within = place % CHUNK
       const n = Math.min(left, CHUNK - within)
-      bytes.copyWithin(this.#chunks[(place - within) / CHUNK]! + within, at, at + n)
+      const to = this.#chunks[(place - within) / CHUNK]! + within
+      if (memory.copy === undefined) memory.bytes.copyWithin(to, at, at + n)
+      else memory.copy(to, at, n)
       at += n
       place += n
       left -= n

@@ -10,22 +10,37 @@ import { libc } from './libc.ts'
 
 let baseOf: (arena: Arena) => number
 
+/** Ours: for fewer a call takes longer than to copy them. */
+const MANY = 1024
+
 export class Arena {
-  readonly bytes: Uint8Array<ArrayBuffer>
-  readonly view: DataView<ArrayBuffer>
+  readonly bytes: Uint8Array
+  readonly view: DataView
   readonly size: number
   /** How much is reserved, from the start. */
   used = 0
   readonly #base: number
 
-  /** Pages are taken from the system when they are touched, not now. */
-  constructor(size: number) {
+  /**
+   * Pages are taken from the system when they are touched, not now. V8 counts them at once, and
+   * collects garbage when buffers have grown by 64 MiB: 4 ms of a start. Memory that is not to be
+   * counted is shared memory; what is not for `copy` V8 copies slowly out of it and into it.
+   */
+  constructor(size: number, isCounted = true) {
     if (!Number.isSafeInteger(size) || size <= 0) throw new RangeError(`arena of ${size} octets`)
-    const buffer = new ArrayBuffer(size)
+    const buffer = isCounted ? new ArrayBuffer(size) : new SharedArrayBuffer(size)
     this.bytes = new Uint8Array(buffer)
     this.view = new DataView(buffer)
     this.size = size
-    this.#base = Number(libc().address(buffer))
+    this.#base = Number(libc().address(this.bytes))
+  }
+
+  /** Copies `len` octets within it, as `bytes.copyWithin` does, but for many of them by memmove(3). */
+  copy(to: number, from: number, len: number): void {
+    const target = addressOf(this, to, len)
+    const source = addressOf(this, from, len)
+    if (len < MANY) this.bytes.copyWithin(to, from, from + len)
+    else libc().memmove(target, source, len)
   }
 
   /** Takes `len` octets for good, at a multiple of `align`; returns where they start. */
@@ -45,7 +60,7 @@ export class Arena {
 
 /**
  * The address of `len` octets at `at`, checked. The length asked is that of `bytes`, not `size`: of a
- * buffer that somebody transferred to another thread it is 0.
+ * buffer that somebody transferred to another thread it is 0 (a shared one cannot be).
  */
 export function addressOf(arena: Arena, at: number, len: number): number {
   if (!(at >= 0 && len >= 0 && at + len <= arena.bytes.length)) throw outside(arena, at, len)

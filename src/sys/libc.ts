@@ -46,6 +46,7 @@ export const SIGNATURES = {
   splice: 'int64_t splice(int, int64_t, int, int64_t, uint64_t, uint32_t)',
   unshare: 'int unshare(int)',
   setns: 'int setns(int, int)',
+  memmove: 'int64_t memmove(int64_t, int64_t, int64_t)',
   syscall: 'int64_t syscall(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t)',
 } as const
 
@@ -56,9 +57,9 @@ export type LibcName = keyof typeof SIGNATURES
 export type Libc = { readonly [name in LibcName]: Call } & {
   /** errno of this thread: what the call just before it left there. */
   readonly errno: () => number
-  /** Where a buffer's octets lie. It stays there: the octets of an ArrayBuffer are off the heap. */
-  readonly address: (buffer: ArrayBuffer) => bigint
-  /** Octets that lie somewhere, as a buffer. They are not its own: it does not free them. */
+  /** Where the octets of a buffer lie. They stay there: they are off the heap. */
+  readonly address: (octets: Uint8Array) => bigint
+  /** Octets that lie somewhere, as a buffer. It does not free them; who touches them when they are gone gets SIGSEGV. */
   readonly view: (address: number, len: number) => ArrayBuffer
   readonly strerror: (errno: number) => string
 }
@@ -66,7 +67,7 @@ export type Libc = { readonly [name in LibcName]: Call } & {
 interface Koffi {
   load(path: null): { func(definition: string): unknown }
   errno(): number
-  address(buffer: ArrayBuffer): bigint
+  address(octets: Uint8Array): bigint
   view(address: number, len: number): ArrayBuffer
 }
 

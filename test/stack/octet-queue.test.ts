@@ -4,6 +4,7 @@ import type { Memory } from '../../src/stack/link.ts'
 import { OctetQueue } from '../../src/stack/octet-queue.ts'
 import { CHUNK, Pool } from '../../src/stack/pool.ts'
 import { Slices } from '../../src/stack/slices.ts'
+import { Arena } from '../../src/sys/arena.ts'
 
 interface Bench {
   memory: Memory
@@ -15,10 +16,17 @@ interface Bench {
 
 const CHUNKS = 6
 
-function bench(chunks = CHUNKS): Bench {
+const MEMORIES = {
+  'plain memory': (size: number): Memory => {
+    const bytes = new Uint8Array(size)
+    return { bytes, view: new DataView(bytes.buffer) }
+  },
+  'memory that copies by itself': (size: number): Memory => new Arena(size, false),
+}
+
+function bench(chunks = CHUNKS, memoryOf = MEMORIES['plain memory']): Bench {
   const from = 100 + chunks * CHUNK
-  const bytes = new Uint8Array(from + 8 * CHUNK)
-  const memory = { bytes, view: new DataView(bytes.buffer) }
+  const memory = memoryOf(from + 8 * CHUNK)
   const pool = new Pool(100, from)
   return { memory, pool, queue: new OctetQueue(memory, pool), from }
 }
@@ -132,36 +140,39 @@ describe('the send side', () => {
 })
 
 describe('the receive side', () => {
-  test('holds text that came out of order, at its place', () => {
-    const piece = fc.tuple(fc.nat(3 * CHUNK), fc.integer({ min: 1, max: CHUNK + 10 }))
-    fc.assert(
-      fc.property(
-        fc.array(piece, { minLength: 1, maxLength: 15 }),
-        fc.nat(CHUNK),
-        (pieces, first) => {
-          const b = bench()
-          fill(b, someText(first + 1), first + 1)
-          b.queue.drop(first) // so that octet 0 is somewhere in a chunk
-          const twin: number[] = read(b, 0, 1)
-          for (const [offset, len] of pieces) {
-            const text = someText(len)
-            b.memory.bytes.set(text, b.from)
-            expect(b.queue.grow(offset, offset + len)).toBe(offset + len)
-            b.queue.write(offset, b.from, len)
-            for (const [i, octet] of text.entries()) twin[offset + i] = octet
-            expect(b.queue.length).toBe(twin.length)
-          }
-          for (const [offset, len] of pieces) {
-            const part = Buffer.from(read(b, offset, len))
-            expect(part.equals(Buffer.from(twin.slice(offset, offset + len)))).toBe(true)
-          }
-          b.queue.clear()
-          expect(b.pool.free).toBe(b.pool.size)
-        },
-      ),
-      { numRuns: 60 },
-    )
-  })
+  test.each(Object.entries(MEMORIES))(
+    'holds text that came out of order, at its place, in %s',
+    (_, memoryOf) => {
+      const piece = fc.tuple(fc.nat(3 * CHUNK), fc.integer({ min: 1, max: CHUNK + 10 }))
+      fc.assert(
+        fc.property(
+          fc.array(piece, { minLength: 1, maxLength: 15 }),
+          fc.nat(CHUNK),
+          (pieces, first) => {
+            const b = bench(CHUNKS, memoryOf)
+            fill(b, someText(first + 1), first + 1)
+            b.queue.drop(first) // so that octet 0 is somewhere in a chunk
+            const twin: number[] = read(b, 0, 1)
+            for (const [offset, len] of pieces) {
+              const text = someText(len)
+              b.memory.bytes.set(text, b.from)
+              expect(b.queue.grow(offset, offset + len)).toBe(offset + len)
+              b.queue.write(offset, b.from, len)
+              for (const [i, octet] of text.entries()) twin[offset + i] = octet
+              expect(b.queue.length).toBe(twin.length)
+            }
+            for (const [offset, len] of pieces) {
+              const part = Buffer.from(read(b, offset, len))
+              expect(part.equals(Buffer.from(twin.slice(offset, offset + len)))).toBe(true)
+            }
+            b.queue.clear()
+            expect(b.pool.free).toBe(b.pool.size)
+          },
+        ),
+        { numRuns: 60 },
+      )
+    },
+  )
 
   test('takes chunks for what has come, not for the hole before it', () => {
     const b = bench()

@@ -76,8 +76,45 @@ test('a place that is no number is refused', () => {
 
 test('an arena whose buffer was transferred away is refused', () => {
   const arena = new Arena(SIZE)
-  structuredClone(arena.bytes, { transfer: [arena.bytes.buffer] })
+  structuredClone(arena.bytes, { transfer: [arena.bytes.buffer as ArrayBuffer] })
   expect(() => io.read(-1, arena, 0, 1)).toThrow(RangeError)
+})
+
+const LARGE = 65 * 1024 * 1024
+
+test('one that is not to be counted hurries no collection of garbage', () => {
+  const counted = (): number => process.memoryUsage().external
+  const before = counted()
+  const arena = new Arena(LARGE, false)
+  expect(counted() - before).toBeLessThan(LARGE / 2)
+  expect(arena.bytes.length).toBe(LARGE)
+})
+
+test.each([
+  ['few octets', 1000],
+  ['many octets', 100_000],
+])('%s are copied within it, also over each other and askew', (_, len) => {
+  for (const isCounted of [true, false]) {
+    const arena = new Arena(1024 * 1024, isCounted)
+    const expected = Uint8Array.from({ length: 1024 * 1024 }, (_, i) => i ^ (i >> 8))
+    arena.bytes.set(expected)
+    for (const [from, to] of [
+      [3, 500_000],
+      [500_001, 500_007],
+      [500_007, 500_001],
+    ] as const) {
+      arena.copy(to, from, len)
+      expected.copyWithin(to, from, from + len)
+      expect(Buffer.compare(arena.bytes.subarray(0, expected.length), expected)).toBe(0)
+    }
+  }
+})
+
+test.each([11, 100_000])('%i octets are copied neither from outside nor to it', (len) => {
+  const arena = new Arena(1024 * 1024)
+  expect(() => arena.copy(arena.size - 10, 0, len)).toThrow(RangeError)
+  expect(() => arena.copy(0, arena.size - 10, len)).toThrow(RangeError)
+  expect(() => arena.copy(-1, 0, len)).toThrow(RangeError)
 })
 
 test('too many slices are refused', () => {
