@@ -7,7 +7,7 @@ import type { Kit } from '../../src/lab/agent.ts'
 import { DNS, GUEST, HOST_ADDRESS, has, inWorlds } from '../e2e/lab.ts'
 import * as tasks from '../e2e/tasks.ts'
 import { Embedder } from './embedder.ts'
-import { tshark } from './tshark.ts'
+import { ANY_TEXT, tshark } from './tshark.ts'
 
 async function startCapture({ keep }: Kit, options: CaptureOptions): Promise<void> {
   keep.set('capture', await (keep.get('network') as Network).capture(options))
@@ -55,11 +55,11 @@ inWorlds((lab) => {
         )
         const { frames, dropped } = await program.run(stopCapture)
         expect(dropped).toBe(0)
-        const text = await tshark(path)
+        const text = await tshark(path, ...ANY_TEXT)
         expect(text.trimEnd().split('\n').length).toBe(frames)
         expect(text).toMatch(new RegExp(`${GUEST} → ${HOST_ADDRESS} +TCP`))
         expect(text).toMatch(new RegExp(`${HOST_ADDRESS} → ${GUEST} +UDP`))
-        const longest = await tshark(path, '-Y', 'frame.len > 20000')
+        const longest = await tshark(path, ...ANY_TEXT, '-Y', 'frame.len > 20000')
         expect(longest.length).toBeGreaterThan(0)
       },
     )

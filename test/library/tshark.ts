@@ -2,6 +2,9 @@
 import { expect } from 'vitest'
 import { Program } from '../../src/lab/program.ts'
 
+/** For TCP that carries random octets: they look like some protocol at times (SMPP), and then are a malformed packet of it. */
+export const ANY_TEXT: readonly string[] = ['-d', 'tcp.port==1-65535,data']
+
 /** What tshark says of each packet, all checksums checked; a failed expectation when it complains of anything. */
 export async function tshark(file: string, ...args: string[]): Promise<string> {
   const checks = ['ip', 'tcp', 'udp'].flatMap((p) => ['-o', `${p}.check_checksum:TRUE`])
