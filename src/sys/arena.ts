@@ -24,7 +24,7 @@ export class Arena {
   /**
    * Pages are taken from the system when they are touched, not now. V8 counts them at once, and
    * collects garbage when buffers have grown by 64 MiB: 4 ms of a start. Memory that is not to be
-   * counted is shared memory; what is not for `copy` V8 copies slowly out of it and into it.
+   * counted is shared memory; out of that and into it V8 copies slowly, but `copy` does not.
    */
   constructor(size: number, isCounted = true) {
     if (!Number.isSafeInteger(size) || size <= 0) throw new RangeError(`arena of ${size} octets`)

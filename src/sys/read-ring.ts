@@ -79,6 +79,16 @@ const PAGES_LEN = 3 * PAGE
 /** Of a ring that was closed: its pages are not there any more. */
 const NOTHING = new DataView(new ArrayBuffer(0))
 
+/** The pages, which are given back where the runtime lets nobody see them (Electron). */
+function viewOf(pages: number): DataView | undefined {
+  try {
+    return new DataView(libc().view(pages, PAGES_LEN))
+  } catch {
+    unmapPages(pages, PAGES_LEN)
+    return undefined
+  }
+}
+
 export class ReadRing {
   readonly fd: number
   readonly #pages: number
@@ -94,12 +104,13 @@ export class ReadRing {
 
   /**
    * Undefined where there is none: before Linux 6.6, where sysctl kernel.io_uring_disabled or a seccomp filter (Docker has one)
-   * says so, and for want of memory. It is for the thread that opens it.
+   * says so, in a runtime that shows no foreign memory, and for want of memory. It is for the thread that opens it.
    */
   static open(): ReadRing | undefined {
     const pages = mapPages(PAGES_LEN)
     if (pages < 0) return undefined
-    const view = new DataView(libc().view(pages, PAGES_LEN))
+    const view = viewOf(pages)
+    if (view === undefined) return undefined
     view.setUint32(PARAMS + FLAGS, SETUP, true)
     setPointer(view, PARAMS + SQ_USER_ADDR, pages + SQES)
     setPointer(view, PARAMS + CQ_USER_ADDR, pages + RINGS)

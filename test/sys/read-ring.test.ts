@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Arena } from '../../src/sys/arena.ts'
 import { EACCES, EAGAIN, EBADF } from '../../src/sys/constants.ts'
 import * as io from '../../src/sys/io.ts'
+import { type Libc, libc } from '../../src/sys/libc.ts'
 import { MOST_READS, ReadRing } from '../../src/sys/read-ring.ts'
 import { syscall } from '../../src/sys/syscalls.ts'
 import { confined } from './confined.ts'
@@ -130,6 +131,20 @@ describe.runIf(hasRing)(`a ring of reads${hasRing ? '' : ' (skipped: no io_uring
     expect(io.isOpen(ring.fd)).toBe(false)
     const read = () => ring.read(0, new Arena(64), 0, LEN, 1, new Int32Array(1), 0)
     expect(read).toThrow(RangeError)
+  })
+
+  test('is not there in a runtime that shows no foreign memory, and gives the pages back', () => {
+    const places = new Set<number>()
+    const spy = vi.spyOn(libc() as { -readonly [name in 'view']: Libc[name] }, 'view')
+    spy.mockImplementation((address) => {
+      places.add(address)
+      throw new Error('This runtime does not support external buffers')
+    })
+    onTestFinished(() => spy.mockRestore())
+    const rings = Array.from({ length: 50 }, () => ReadRing.open())
+    expect(new Set(rings)).toEqual(new Set([undefined]))
+    // The same ones are given out again and again.
+    expect(places.size).toBeLessThan(25)
   })
 
   test('closes once', () => {
