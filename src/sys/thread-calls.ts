@@ -1,7 +1,7 @@
 /** System calls as the machine code of thread-handler.ts takes them, and a place where that code may be run. */
 import { Arena, addressOf } from './arena.ts'
 import { must } from './errors.ts'
-import { ownFunction } from './libc.ts'
+import { libc } from './libc.ts'
 import { makeExecutable, mapPages, unmapPages } from './pages.ts'
 import { architecture, numberOf, type SyscallName } from './syscalls.ts'
 import { CALL_LEN, CALLS, COUNT, handlerCode, MAX_ARGS } from './thread-handler.ts'
@@ -47,7 +47,7 @@ export function placeCode(control: Arena): PlacedCode {
   const copy = new Arena(code.length)
   copy.bytes.set(code)
   const address = must(mapPages(CODE_LEN), 'mmap', WHAT)
-  ownFunction('int64_t memcpy(int64_t, int64_t, int64_t)')(address, wordOf(copy), code.length)
+  libc().memmove(address, wordOf(copy), code.length)
   must(makeExecutable(address, CODE_LEN), 'mprotect', WHAT)
   return { address, restorer: restorer === undefined ? undefined : address + restorer }
 }
