@@ -42,8 +42,8 @@ export interface PlaneOptions {
   readonly keepAlive?: KeepAliveOption
   readonly filtering?: Filtering
   readonly limits?: Partial<Limits>
-  /** Of sys/arena.ts. Endpoints copy much out of it and into it. Default: true. */
-  readonly isMemoryCounted?: boolean
+  /** Of sys/arena.ts. Endpoints copy much out of it and into it. */
+  readonly isMemoryCounted: boolean
 }
 
 /** Memory for the slots of the link and of the NAT: more than they reserve for themselves below. */
