@@ -51,7 +51,7 @@ export function segmentArrives(c: Connection, seg: wire.Segment, now: number): v
 /** §3.10.7.3. Only a forwarded port is here: the guest's answer to our SYN. */
 function arrivesInSynSent(c: Connection, seg: wire.Segment, now: number): void {
   const hasAck = (seg.ctl & wire.ACK) !== 0
-  if (hasAck && (seq.le(seg.ack, c.iss) || seq.gt(seg.ack, c.sndNxt))) {
+  if (hasAck && !acknowledgesSyn(c, seg)) {
     if (!(seg.ctl & wire.RST)) emitReset(c.tcp, c.key, c.neighbour, seg)
     return useless(c)
   }
@@ -74,6 +74,11 @@ function arrivesInSynSent(c: Connection, seg: wire.Segment, now: number): void {
     return
   }
   synAcknowledged(c, now)
+}
+
+/** Is SEG.ACK for our SYN? One that has not gone yet has nothing to be acknowledged: SND.NXT is the ISS. */
+function acknowledgesSyn(c: Connection, seg: wire.Segment): boolean {
+  return seq.gt(seg.ack, c.iss) && seq.le(seg.ack, c.sndNxt)
 }
 
 /** Our SYN is acknowledged: octets of the send queue start at `sndUna` from now on. */
@@ -135,7 +140,7 @@ function arrivesOutside(c: Connection, seg: wire.Segment, now: number): void {
 
 /** In SYN-RECEIVED, the guest's SYN once more: our SYN-ACK was lost, or both sides opened. */
 function synAgain(c: Connection, seg: wire.Segment, now: number): void {
-  if ((seg.ctl & wire.ACK) === 0 || seg.ack !== seq.add(c.iss, 1)) {
+  if ((seg.ctl & wire.ACK) === 0 || !acknowledgesSyn(c, seg)) {
     c.synDue = true
     return
   }
@@ -231,7 +236,7 @@ function cameTwice(c: Connection, left: seq.Seq, right: seq.Seq): void {
 /** Fifth, the ACK field. False when the segment is of no further use. */
 function acknowledge(c: Connection, seg: wire.Segment, now: number): boolean {
   if (c.state === 'SYN-RECEIVED') {
-    if (seq.le(seg.ack, c.sndUna) || seq.gt(seg.ack, c.sndNxt)) {
+    if (!acknowledgesSyn(c, seg)) {
       emitReset(c.tcp, c.key, c.neighbour, seg)
       useless(c)
       return false

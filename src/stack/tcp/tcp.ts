@@ -279,7 +279,7 @@ export class Tcp {
   acceptSyn(request: SynRequest, user: ConnectionUser, now: number): Connection {
     const c = this.#create(user, request.key, request.neighbour, now, request.sndNxtBefore)
     c.irs = request.irs
-    c.rcvNxt = seq.add(request.irs, 1)
+    c.rcvNxt = c.rcvAdv = seq.add(request.irs, 1) // the SYN-ACK is the first to offer a window
     c.hasSack = request.sackPermitted
     c.sndWnd = c.maxSndWnd = request.wnd
     c.sndWl1 = request.irs

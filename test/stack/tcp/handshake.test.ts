@@ -1,5 +1,7 @@
 /** Opening: the guest's SYN, and ours to the guest (RFC 9293 §3.5, §3.10.7.2–§3.10.7.4). */
 import { describe, expect, test } from 'vitest'
+import { rcvWnd } from '../../../src/stack/tcp/connection.ts'
+import { Host } from '../rig/host.ts'
 import { HOST } from '../rig/rig.ts'
 import { bench, established, LINUX, listening, PLAIN, synReceived, synSent } from '../rig/states.ts'
 import { assertTcb, tcbOf } from '../rig/tcb.ts'
@@ -460,6 +462,28 @@ describe('both sides open at once (RFC 9293 §3.5, figure 8)', () => {
     peer.sends('S 0:0(0) win 5000 <mss 1460>')
     peer.expects('S. 0:0(0) ack 1')
   })
+
+  test('but a SYN-ACK that acknowledges ours before it has gone completes nothing', () => {
+    const { peer, rig, clock } = listening()
+    const host = new Host(rig)
+    host.c = rig.requests.shift()!.accept(host, clock.now)
+    peer.hostIsn = host.c.iss
+    peer.sends('S. 0:0(0) ack 1')
+    expect([host.state(), host.events]).toEqual(['SYN-RECEIVED', []])
+    peer.expects('S. 0:0(0) ack 1 win 65535')
+    peer.sends('P. 1:6(5) ack 1')
+    expect([host.state(), host.received]).toEqual(['ESTABLISHED', 5])
+  })
+})
+
+test('no text is in a window that no SYN-ACK has offered', () => {
+  const { peer, rig, clock } = listening()
+  const host = new Host(rig)
+  host.c = rig.requests.shift()!.accept(host, clock.now)
+  expect(rcvWnd(host.c)).toBe(0)
+  peer.hostIsn = host.c.iss
+  peer.sends('P. 1:6(5) ack 1')
+  expect([host.state(), host.received]).toEqual(['SYN-RECEIVED', 0])
 })
 
 test('a SYN and its answer leave the same block as the other way round', () => {
