@@ -2,11 +2,12 @@
 import type { Counters } from '../../../src/stack/counters.ts'
 import { KEY_WORDS, key4 } from '../../../src/stack/flow-table.ts'
 import { close } from '../../../src/stack/tcp/connection.ts'
+import * as ethernet from '../../../src/stack/wire/ethernet.ts'
 import * as tcp from '../../../src/stack/wire/tcp.ts'
 import { type Octets, TRANSPORT, viewOf } from '../rig/frames.ts'
 import { guestFrames } from '../rig/guest-frames.ts'
 import { GUEST, HOST } from '../rig/rig.ts'
-import { GUEST6, HOST6, words } from '../rig/rig6.ts'
+import { GUEST6, HOST6, TRANSPORT6, words } from '../rig/rig6.ts'
 import { Dice } from './dice.ts'
 import { Grammar } from './grammar.ts'
 import { mutate } from './mutate.ts'
@@ -16,8 +17,8 @@ import { sum } from './wire.ts'
 export const STEPS = 1500
 /** What a real guest has sent, to be damaged as well. */
 const CAPTURED = guestFrames()
-/** The ports that it had, of TCP over IPv4 (of others they are no ports, which does no harm). */
-const CAPTURED_PORTS = new Set(CAPTURED.map((frame) => tcp.srcPort(viewOf(frame), TRANSPORT)))
+/** The ports that it had, of TCP (of others they are no ports, which does no harm). */
+const CAPTURED_PORTS = new Set(CAPTURED.map(srcPort))
 
 export interface Round {
   frames: number
@@ -54,6 +55,11 @@ export function round(seed: number, steps = STEPS): Round {
     throw new Error(`seed ${seed}, at the end: ${(error as Error).message}`, { cause: error })
   }
   return { frames, counters: target.stack.counters }
+}
+
+function srcPort(frame: Octets): number {
+  const v = viewOf(frame)
+  return tcp.srcPort(v, ethernet.type(v, 0) === ethernet.IPV6 ? TRANSPORT6 : TRANSPORT)
 }
 
 function damage(dice: Dice, frame: Octets, other: Octets, isSpoilt: boolean): Octets {
