@@ -35,8 +35,14 @@ test('thirty rounds: nothing throws, grows or is left, no octet is wrong; every 
   expect(never.filter((reason) => !OTHERS.includes(reason as keyof Drops))).toEqual([])
 })
 
-/** More requests than there may be half-open connections: both ends of some had opened at once. */
-test.each([919_120_218])('seed %i, which once found a fault', (seed) => void round(seed))
+/**
+ * More requests than there may be half-open connections: both ends of some had opened at once. A SYN-ACK that guessed the
+ * number of a SYN of ours, before that had gone.
+ */
+test.each([919_120_218, 981_169_433])(
+  'seed %i, which once found a fault',
+  (seed) => void round(seed),
+)
 
 test(`${SECONDS} s with any seed`, () => {
   const end = performance.now() + 1000 * SECONDS
