@@ -1,5 +1,6 @@
 /** The octets that the benches of `wire` and of cutting work on: frames at each of PLACES, and text behind them. */
 import type { Memory } from '../../src/stack/link.ts'
+import { Arena } from '../../src/sys/arena.ts'
 import { PLACES, STEP } from './bench.ts'
 
 export const TEXT: number = PLACES * STEP
@@ -9,8 +10,11 @@ export const HOST_MAC: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 2)
 export const GUEST_MAC: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0x64)
 
 export function makeMemory(): Memory {
-  const bytes = new Uint8Array(TEXT + 140_000).map((_, i) => i * 167 + (i >>> 8))
-  return { bytes, view: new DataView(bytes.buffer) }
+  const memory = new Arena(TEXT + 140_000)
+  memory.bytes.forEach((_, i, bytes) => {
+    bytes[i] = i * 167 + (i >>> 8)
+  })
+  return memory
 }
 
 /** Calls `fn` with each place. */

@@ -12,6 +12,7 @@ import { Slices } from '../../src/stack/slices.ts'
 import { Stack, type Upper } from '../../src/stack/stack.ts'
 import * as tcp from '../../src/stack/tcp/connection.ts'
 import type { SynRequest } from '../../src/stack/tcp/syn-request.ts'
+import { Arena } from '../../src/sys/arena.ts'
 
 const STACK = 64 * 1024 * 1024
 const SLOT = 68 * 1024
@@ -198,8 +199,7 @@ export class MemoryPair {
   readonly #tick: number
 
   constructor(options: PairOptions) {
-    const bytes = new Uint8Array(2 * SIDE)
-    const memory = { bytes, view: new DataView(bytes.buffer) }
+    const memory = new Arena(2 * SIDE)
     this.left = new End(memory, 0, options, LEFT, LEFT_MAC)
     this.right = new End(memory, SIDE, options, RIGHT, RIGHT_MAC)
     this.left.other = this.right

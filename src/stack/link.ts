@@ -12,8 +12,17 @@ import { Slices } from './slices.ts'
 export interface Memory {
   readonly bytes: Uint8Array
   readonly view: DataView
-  /** Copies octets within it; where it is missing, `bytes.copyWithin` does. */
-  copy?(to: number, from: number, len: number): void
+  /** Copies `len` octets within it, however many they are. */
+  copy(to: number, from: number, len: number): void
+}
+
+/** A memory that is these octets, from the start of their buffer. */
+export function memoryOf(bytes: Uint8Array): Memory {
+  return {
+    bytes,
+    view: new DataView(bytes.buffer),
+    copy: (to, from, len) => void bytes.copyWithin(to, from, from + len),
+  }
 }
 
 /** A frame from the guest, at [at, end): an Ethernet header first. */

@@ -50,15 +50,12 @@ export class OctetQueue {
 
   /** Copies `len` octets of memory to `offset`; `grow` came before. */
   write(offset: number, at: number, len: number): void {
-    const memory = this.#memory
     let place = this.#first + offset
     let left = len
     while (left > 0) {
       const within = place % CHUNK
       const n = Math.min(left, CHUNK - within)
-      const to = this.#chunks[(place - within) / CHUNK]! + within
-      if (memory.copy === undefined) memory.bytes.copyWithin(to, at, at + n)
-      else memory.copy(to, at, n)
+      this.#memory.copy(this.#chunks[(place - within) / CHUNK]! + within, at, n)
       at += n
       place += n
       left -= n

@@ -13,7 +13,7 @@
  */
 import type { Counters } from './counters.ts'
 import { KEY_WORDS, key4 } from './flow-table.ts'
-import { Arrival, type Departure, type Memory } from './link.ts'
+import { Arrival, type Departure, type Memory, memoryOf } from './link.ts'
 import { CHUNK } from './pool.ts'
 import { HEADERS_LEN, Segmenter } from './segment.ts'
 import { type Datagram, OVERHEAD, Stack } from './stack.ts'
@@ -93,8 +93,7 @@ export class Station {
     this.#arrivalAt = pool
     this.#datagramAt = pool + FRAME_LEN
     const headers = this.#datagramAt + FRAME_LEN
-    const bytes = new Uint8Array(headers + HEADERS_LEN)
-    this.#memory = { bytes, view: new DataView(bytes.buffer) }
+    this.#memory = memoryOf(new Uint8Array(headers + HEADERS_LEN))
     this.#segmenter = new Segmenter(this.#memory, headers)
     this.#address = address
     this.#subnet = { network: address & mask(prefix), prefix }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createCounters, type Drops } from '../../src/stack/counters.ts'
 import { Fragments, type FragmentsOptions } from '../../src/stack/fragments.ts'
+import { memoryOf } from '../../src/stack/link.ts'
 import * as ipv4 from '../../src/stack/wire/ipv4.ts'
 import { pairSum, TrapView } from './wire/trap-view.ts'
 
@@ -54,7 +55,7 @@ class Receiver {
     const whole = this.fragments.receive(v.bytes, v, v.from, v.to, this.now)
     if (whole === undefined) return undefined
     const bytes = new Uint8Array(70_000)
-    const end = whole.copyTo({ bytes, view: new DataView(bytes.buffer) }, 3)
+    const end = whole.copyTo(memoryOf(bytes), 3)
     expect(Buffer.compare(bytes.slice(3, end), whole.bytes.slice(whole.at, whole.end))).toBe(0)
     return bytes.slice(3, end)
   }

@@ -1,5 +1,5 @@
 /** Departures for tests: headers and text scattered over a memory, and what arrives of them. */
-import { Departure, type Memory } from '../../src/stack/link.ts'
+import { Departure, type Memory, memoryOf } from '../../src/stack/link.ts'
 import * as address from '../../src/stack/wire/address.ts'
 import * as checksum from '../../src/stack/wire/checksum.ts'
 import * as ethernet from '../../src/stack/wire/ethernet.ts'
@@ -11,8 +11,7 @@ export const HOST = 0x0a000202
 export const GUEST = 0x0a000264
 
 export function memory(len: number): Memory {
-  const bytes = new Uint8Array(len).fill(0xee)
-  return { bytes, view: new DataView(bytes.buffer) }
+  return memoryOf(new Uint8Array(len).fill(0xee))
 }
 
 /** Octets that differ at each place and carry in checksums. */

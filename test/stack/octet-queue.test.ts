@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Memory } from '../../src/stack/link.ts'
+import { type Memory, memoryOf } from '../../src/stack/link.ts'
 import { OctetQueue } from '../../src/stack/octet-queue.ts'
 import { CHUNK, Pool } from '../../src/stack/pool.ts'
 import { Slices } from '../../src/stack/slices.ts'
@@ -17,10 +17,7 @@ interface Bench {
 const CHUNKS = 6
 
 const MEMORIES = {
-  'plain memory': (size: number): Memory => {
-    const bytes = new Uint8Array(size)
-    return { bytes, view: new DataView(bytes.buffer) }
-  },
+  'plain memory': (size: number): Memory => memoryOf(new Uint8Array(size)),
   'memory that copies by itself': (size: number): Memory => new Arena(size, false),
 }
 

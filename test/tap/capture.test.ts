@@ -1,6 +1,6 @@
 /** What a capture writes, read by a reader that knows nothing but the format. */
 import { describe, expect, test } from 'vitest'
-import { Arrival, Departure, GSO_TCPV4, type Memory } from '../../src/stack/link.ts'
+import { Arrival, Departure, GSO_TCPV4, memoryOf } from '../../src/stack/link.ts'
 import * as ipv4 from '../../src/stack/wire/ipv4.ts'
 import { Capture, sumUp } from '../../src/tap/capture.ts'
 import { complete, type Octets, TRANSPORT, transportSum } from '../stack/rig/frames.ts'
@@ -66,10 +66,7 @@ const text = (octets: Uint8Array | undefined): string => new TextDecoder().decod
 const count = (octets: Uint8Array | undefined): number =>
   Number(new DataView(octets!.buffer).getBigUint64(0, true))
 
-const memory: Memory = (() => {
-  const bytes = new Uint8Array(600_000)
-  return { bytes, view: new DataView(bytes.buffer) }
-})()
+const memory = memoryOf(new Uint8Array(600_000))
 
 /** An IPv4 frame of TCP with `len` octets of text and right checksums. */
 function frame(len: number, protocol: number = ipv4.TCP): Octets {

@@ -3,7 +3,7 @@
  * frame, and every frame of its own is looked at as well.
  */
 import { KEY_WORDS } from '../../../src/stack/flow-table.ts'
-import { Arrival, type Departure } from '../../../src/stack/link.ts'
+import { Arrival, type Departure, type Memory, memoryOf } from '../../../src/stack/link.ts'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { HEADERS_LEN, Segmenter } from '../../../src/stack/segment.ts'
 import { type Datagram, Stack, type Upper } from '../../../src/stack/stack.ts'
@@ -47,7 +47,7 @@ export class Target implements Upper {
   /** Ports of a guest whose text is its own. */
   readonly foreign: ReadonlySet<number>
   readonly #dice: Dice
-  readonly #memory: { bytes: Octets; view: DataView }
+  readonly #memory: Memory
   readonly #arrival = new Arrival()
   readonly #segmenter: Segmenter
   readonly #key = new Int32Array(KEY_WORDS)
@@ -60,8 +60,7 @@ export class Target implements Upper {
   constructor(dice: Dice, foreign: ReadonlySet<number>) {
     this.#dice = dice
     this.foreign = foreign
-    const bytes = new Uint8Array(END)
-    this.#memory = { bytes, view: new DataView(bytes.buffer) }
+    this.#memory = memoryOf(new Uint8Array(END))
     this.#segmenter = new Segmenter(this.#memory, POOL_END)
     const look = (frame: Departure): number => this.#look(gather(this.#memory, frame))
     this.stack = new Stack({

@@ -3,7 +3,7 @@
  * is 10.0.2.2 and has 10.0.2.100 for a guest, the right one the other way round.
  */
 import { KEY_WORDS, key4 } from '../../../src/stack/flow-table.ts'
-import { Arrival, type Memory } from '../../../src/stack/link.ts'
+import { Arrival, type Memory, memoryOf } from '../../../src/stack/link.ts'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { Slices } from '../../../src/stack/slices.ts'
 import { Stack, type Upper } from '../../../src/stack/stack.ts'
@@ -52,8 +52,7 @@ export class Side implements Upper {
   constructor(pair: Pair, options: PairOptions, isLeft: boolean, random: () => number) {
     this.#pair = pair
     const end = STACK_OVERHEAD + (options.chunks ?? 64) * CHUNK
-    const bytes = new Uint8Array(end + ARRIVAL_LEN)
-    this.memory = { bytes, view: new DataView(bytes.buffer) }
+    this.memory = memoryOf(new Uint8Array(end + ARRIVAL_LEN))
     this.#arrivalAt = end
     // Of its own, so that what is lost is not another frame for each number that a stack draws.
     this.outbound = new LossyLink(options, seededRandom((options.seed ?? 1) + (isLeft ? 100 : 200)))

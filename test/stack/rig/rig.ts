@@ -8,7 +8,13 @@
  *                                          host
  */
 import { key4 } from '../../../src/stack/flow-table.ts'
-import { Arrival, type Departure, type Link, type Memory } from '../../../src/stack/link.ts'
+import {
+  Arrival,
+  type Departure,
+  type Link,
+  type Memory,
+  memoryOf,
+} from '../../../src/stack/link.ts'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { type Datagram, Stack, type StackOptions, type Upper } from '../../../src/stack/stack.ts'
 import type { CongestionName } from '../../../src/stack/tcp/congestion.ts'
@@ -85,8 +91,7 @@ export class Rig implements Upper {
     const { mtu = 1500, chunks = 64, seed = 1 } = options
     this.#isFresh = options.fresh === true
     const end = STACK_OVERHEAD + chunks * CHUNK
-    const bytes = new Uint8Array(end + ARRIVAL_LEN)
-    this.memory = { bytes, view: new DataView(bytes.buffer) }
+    this.memory = memoryOf(new Uint8Array(end + ARRIVAL_LEN))
     this.mtu = mtu
     this.#arrivalAt = end
     const link: Link = { transmit: (departure) => this.#transmit(departure) }

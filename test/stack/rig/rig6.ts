@@ -5,7 +5,13 @@
 
 import type { Drops } from '../../../src/stack/counters.ts'
 import { completeChecksum } from '../../../src/stack/cutting.ts'
-import { Arrival, type Departure, GSO_NONE } from '../../../src/stack/link.ts'
+import {
+  Arrival,
+  type Departure,
+  GSO_NONE,
+  type Memory,
+  memoryOf,
+} from '../../../src/stack/link.ts'
 import { CHUNK } from '../../../src/stack/pool.ts'
 import { HEADERS_LEN, Segmenter } from '../../../src/stack/segment.ts'
 import { Slices } from '../../../src/stack/slices.ts'
@@ -50,14 +56,13 @@ export class Rig6 implements Upper {
   readonly mtu: number
   now = 1_000_000
   readonly #slices = new Slices(16)
-  readonly memory: { bytes: Octets; view: DataView }
+  readonly memory: Memory
   readonly #segmenter: Segmenter
   readonly #arrivalAt = OVERHEAD + 16 * CHUNK
 
   constructor(mtu = 1500, advertiseDns = true) {
     this.mtu = mtu
-    const bytes = new Uint8Array(this.#arrivalAt + 70_000 + HEADERS_LEN)
-    this.memory = { bytes, view: new DataView(bytes.buffer) }
+    this.memory = memoryOf(new Uint8Array(this.#arrivalAt + 70_000 + HEADERS_LEN))
     this.#segmenter = new Segmenter(this.memory, this.#arrivalAt + 70_000)
     this.stack = new Stack({
       memory: this.memory,
