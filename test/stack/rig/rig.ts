@@ -192,14 +192,20 @@ export class Rig implements Upper {
     return new Peer(this, options)
   }
 
-  /** Answers the oldest SYN that waits. */
+  /** Answers the oldest SYN that waits, and the batch ends. */
   accept(prepare?: (host: Host) => void): Host {
+    const host = this.answer(prepare)
+    this.flush()
+    return host
+  }
+
+  /** The same, but nothing has gone yet. */
+  answer(prepare?: (host: Host) => void): Host {
     const request = this.requests.shift() ?? fail('no SYN waits for an answer')
     const host = new Host(this)
     prepare?.(host)
     host.c = request.accept(host, this.clock.now)
     this.#age(host.c)
-    this.flush()
     return host
   }
 

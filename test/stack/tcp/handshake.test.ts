@@ -1,7 +1,6 @@
 /** Opening: the guest's SYN, and ours to the guest (RFC 9293 §3.5, §3.10.7.2–§3.10.7.4). */
 import { describe, expect, test } from 'vitest'
 import { rcvWnd } from '../../../src/stack/tcp/connection.ts'
-import { Host } from '../rig/host.ts'
 import { HOST } from '../rig/rig.ts'
 import { bench, established, LINUX, listening, PLAIN, synReceived, synSent } from '../rig/states.ts'
 import { assertTcb, tcbOf } from '../rig/tcb.ts'
@@ -464,9 +463,8 @@ describe('both sides open at once (RFC 9293 §3.5, figure 8)', () => {
   })
 
   test('but a SYN-ACK that acknowledges ours before it has gone completes nothing', () => {
-    const { peer, rig, clock } = listening()
-    const host = new Host(rig)
-    host.c = rig.requests.shift()!.accept(host, clock.now)
+    const { peer, rig } = listening()
+    const host = rig.answer()
     peer.hostIsn = host.c.iss
     peer.sends('S. 0:0(0) ack 1')
     expect([host.state(), host.events]).toEqual(['SYN-RECEIVED', []])
@@ -477,9 +475,8 @@ describe('both sides open at once (RFC 9293 §3.5, figure 8)', () => {
 })
 
 test('no text is in a window that no SYN-ACK has offered', () => {
-  const { peer, rig, clock } = listening()
-  const host = new Host(rig)
-  host.c = rig.requests.shift()!.accept(host, clock.now)
+  const { peer, rig } = listening()
+  const host = rig.answer()
   expect(rcvWnd(host.c)).toBe(0)
   peer.hostIsn = host.c.iss
   peer.sends('P. 1:6(5) ack 1')
